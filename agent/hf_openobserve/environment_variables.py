@@ -1,0 +1,136 @@
+"""Every environment variable the agent reads, one documented constant each.
+
+This module must not be registered under the entry point ``opentelemetry_environment_variables``: the wrapper command
+turns each ``OTEL_*`` name of such a module into a command-line option and fails on a name that another module exports.
+"""
+
+OPENOBSERVE_URL = "OPENOBSERVE_URL"
+"""
+.. envvar:: OPENOBSERVE_URL
+
+Base URL of the OpenObserve server, with or without a trailing slash or a path prefix, e.g.
+``https://api.openobserve.ai``. Default: ``http://localhost:5080`` when only the token is set.
+"""
+
+OPENOBSERVE_ORG = "OPENOBSERVE_ORG"
+"""
+.. envvar:: OPENOBSERVE_ORG
+
+Organization, one path segment of the ingestion URL. Default: ``default``.
+"""
+
+OPENOBSERVE_AUTH_TOKEN = "OPENOBSERVE_AUTH_TOKEN"  # noqa: S105 - a variable's name
+"""
+.. envvar:: OPENOBSERVE_AUTH_TOKEN
+
+``Basic <base64 of user:password>``; a bare ``user:password`` and a bare base64 of it are accepted too.
+"""
+
+OPENOBSERVE_TRACES_STREAM_NAME = "OPENOBSERVE_TRACES_STREAM_NAME"
+"""
+.. envvar:: OPENOBSERVE_TRACES_STREAM_NAME
+
+Trace stream the spans go to (header ``stream-name``). Default: ``default``.
+"""
+
+OPENOBSERVE_TIMEOUT = "OPENOBSERVE_TIMEOUT"
+"""
+.. envvar:: OPENOBSERVE_TIMEOUT
+
+Seconds one delivery request may take. Default: 30.
+"""
+
+OPENOBSERVE_ENABLED = "OPENOBSERVE_ENABLED"
+"""
+.. envvar:: OPENOBSERVE_ENABLED
+
+``false`` switches the agent off. Default: ``true``.
+"""
+
+OPENOBSERVE_HF_DEBUG = "OPENOBSERVE_HF_DEBUG"
+"""
+.. envvar:: OPENOBSERVE_HF_DEBUG
+
+``true`` prints what the agent decides, and every error it swallowed, to stderr. Default: ``false``.
+"""
+
+OPENOBSERVE_HF_OUTBOX_DIR = "OPENOBSERVE_HF_OUTBOX_DIR"
+"""
+.. envvar:: OPENOBSERVE_HF_OUTBOX_DIR
+
+Directory of the outbox, where a span waits on disk until the server has accepted it. Default:
+``$XDG_STATE_HOME/hf-openobserve/outbox``, ``~/.local/state/hf-openobserve/outbox``, else a private temporary directory.
+"""
+
+OPENOBSERVE_HF_OUTBOX_MAX_MB = "OPENOBSERVE_HF_OUTBOX_MAX_MB"
+"""
+.. envvar:: OPENOBSERVE_HF_OUTBOX_MAX_MB
+
+MiB the outbox may hold; the oldest spans go first. Default: 64.
+"""
+
+OPENOBSERVE_HF_EXIT_TIMEOUT_S = "OPENOBSERVE_HF_EXIT_TIMEOUT_S"
+"""
+.. envvar:: OPENOBSERVE_HF_EXIT_TIMEOUT_S
+
+Seconds the exit of the program may be delayed by one last delivery attempt. Default: 1.
+"""
+
+OPENOBSERVE_HF_CAPTURE_CONTENT = "OPENOBSERVE_HF_CAPTURE_CONTENT"
+"""
+.. envvar:: OPENOBSERVE_HF_CAPTURE_CONTENT
+
+``full`` records prompts and answers, ``none`` records neither: no text of them reaches the disk. Default: ``full``.
+"""
+
+OPENOBSERVE_HF_DOTENV = "OPENOBSERVE_HF_DOTENV"
+"""
+.. envvar:: OPENOBSERVE_HF_DOTENV
+
+``false`` ignores ``.env`` files; a path names the one file to read. Default: ``true`` (look for one).
+"""
+
+HF_TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN", "OPENAI_API_KEY")
+"""The application's own secrets: read only so that their values can be masked wherever they show up."""
+
+OTEL_SDK_DISABLED = "OTEL_SDK_DISABLED"
+"""``true`` switches the agent off, as it does the SDK."""
+
+OTEL_PYTHON_DISABLED_INSTRUMENTATIONS = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+"""Comma-separated names; ``openai`` and ``huggingface_hub`` name the agent's own, ``*`` all."""
+
+OTEL_PYTHON_DISTRO = "OTEL_PYTHON_DISTRO"
+OTEL_PYTHON_CONFIGURATOR = "OTEL_PYTHON_CONFIGURATOR"
+"""The wrapper command's selection; an explicit value of the user's is respected."""
+
+OTEL_TRACES_EXPORTER = "OTEL_TRACES_EXPORTER"
+"""``otlp`` and ``openobserve`` both mean the agent's one delivery, others are added beside it, ``none`` records nothing."""
+
+OTEL_EXPORTER_OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+OTEL_EXPORTER_OTLP_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
+OTEL_EXPORTER_OTLP_TRACES_PROTOCOL = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+OTEL_EXPORTER_OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+OTEL_EXPORTER_OTLP_TRACES_HEADERS = "OTEL_EXPORTER_OTLP_TRACES_HEADERS"
+OTEL_EXPORTER_OTLP_TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT"
+OTEL_EXPORTER_OTLP_TRACES_TIMEOUT = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"
+OTEL_EXPORTER_OTLP_COMPRESSION = "OTEL_EXPORTER_OTLP_COMPRESSION"
+OTEL_EXPORTER_OTLP_TRACES_COMPRESSION = "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"
+OTEL_EXPORTER_OTLP_CERTIFICATE = "OTEL_EXPORTER_OTLP_CERTIFICATE"
+OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE = "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"
+OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
+OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE = "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE"
+OTEL_EXPORTER_OTLP_CLIENT_KEY = "OTEL_EXPORTER_OTLP_CLIENT_KEY"
+OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY = "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"
+"""The OTLP exporter's variables, used when no OpenObserve server is configured (an OpenTelemetry Collector)."""
+
+OTEL_SERVICE_NAME = "OTEL_SERVICE_NAME"
+OTEL_RESOURCE_ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES"
+"""The resource, with their specified meaning."""
+
+OTEL_ATTRIBUTE_COUNT_LIMIT = "OTEL_ATTRIBUTE_COUNT_LIMIT"
+OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
+"""A limit the user set is kept; unset, the agent raises the SDK's 128."""
+
+OPENINFERENCE_HIDE_PREFIX = "OPENINFERENCE_HIDE_"
+"""``OPENINFERENCE_HIDE_*``: honoured everywhere, see ``privacy``."""
