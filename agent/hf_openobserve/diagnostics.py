@@ -13,6 +13,7 @@ from typing import Any, Callable, Set, TypeVar
 PREFIX = "hf-openobserve: "
 
 _said: Set[str] = set()
+_debugging_by_settings = False
 _T = TypeVar("_T")
 
 
@@ -31,8 +32,19 @@ def debug(line: str) -> None:
 
 
 def debugging() -> bool:
-    """Whether ``OPENOBSERVE_HF_DEBUG`` is on."""
-    return os.environ.get("OPENOBSERVE_HF_DEBUG", "").strip().lower() in ("1", "true", "yes", "on")
+    """Whether ``OPENOBSERVE_HF_DEBUG`` is on: in the environment, or in the ``.env`` once that has been read."""
+    return _debugging_by_settings or os.environ.get("OPENOBSERVE_HF_DEBUG", "").strip().lower() in (
+        "1",
+        "true",
+        "yes",
+        "on",
+    )
+
+
+def debug_from_now_on() -> None:
+    """The settings, which may come from a ``.env``, ask for debug output."""
+    global _debugging_by_settings
+    _debugging_by_settings = True
 
 
 def swallowed(where: str) -> None:

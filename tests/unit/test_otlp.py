@@ -15,7 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 from opentelemetry.sdk.resources import Resource
@@ -27,7 +31,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 import hf_openobserve
 from hf_openobserve import record as span_record
 from hf_openobserve.outbox import otlp
-from hf_openobserve.outbox.otlp import drop_attributes, encode_span
+from hf_openobserve.outbox.otlp import drop_attributes, encode_span, partial_success
 from hf_openobserve.record import EventRecord, LinkRecord, ResourceRecord, ScopeRecord, SpanRecord
 
 random_spans = settings(
@@ -819,3 +823,23 @@ def test_drop_on_random_bytes_returns_or_raises_value_error(payload: bytes) -> N
     except ValueError:
         with pytest.raises(DecodeError):
             parse(payload)
+
+
+# --- partial_success -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rejected", "reason"),
+    [(0, ""), (1, ""), (0, "a warning"), (300, "Some spans were rejected"), (2**63 - 1, "\u00fc")],
+)
+def test_partial_success_is_what_protobuf_wrote(rejected: int, reason: str) -> None:
+    partial = ExportTracePartialSuccess(rejected_spans=rejected, error_message=reason)
+    body = ExportTraceServiceResponse(partial_success=partial).SerializeToString()
+    assert partial_success(body) == (rejected, reason)
+    for cut in range(1, len(body)):
+        with pytest.raises(ValueError):
+            partial_success(body[:cut])
+
+
+def test_no_partial_success_is_none_rejected() -> None:
+    assert partial_success(ExportTraceServiceResponse().SerializeToString()) == (0, "")

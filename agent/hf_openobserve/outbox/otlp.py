@@ -10,8 +10,8 @@ import struct
 from collections import abc
 from typing import Any, Container, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from ..diagnostics import swallowed
-from ..record import EventRecord, LinkRecord, ResourceRecord, ScopeRecord, SpanRecord
+from hf_openobserve.diagnostics import swallowed
+from hf_openobserve.record import EventRecord, LinkRecord, ResourceRecord, ScopeRecord, SpanRecord
 
 _MAX_UINT32 = 0xFFFFFFFF
 _MAX_ENUM = 0x7FFFFFFF

@@ -1,0 +1,102 @@
+"""The outbox where no disk can be written: the same interface as ``store.DirectoryStore``, bounded, gone with the process."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Deque, Iterator, List
+
+from hf_openobserve.outbox.store import MAX_SEGMENT_BYTES, Record
+
+MAX_BYTES = 8 * 1024 * 1024
+"""Bound of what waits in memory. The host's memory is not ours: less than the disk may hold."""
+
+
+class MemoryStore:
+    """Spans waiting in memory, oldest first."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self.lock = threading.RLock()
+        self._waiting: Deque[Record] = deque()
+        self._bytes = 0
+        self._lost = 0
+
+    def append(self, start_unix_nano: int, payload: bytes) -> None:
+        """Keep one span; beyond the bound the oldest goes, and is counted."""
+        with self.lock:
+            self._waiting.append((start_unix_nano, payload))
+            self._bytes += len(payload)
+            while self._bytes > self.max_bytes and len(self._waiting) > 1:
+                self._bytes -= len(self._waiting.popleft()[1])
+                self._lost += 1
+
+    def seal(self) -> None:
+        """Nothing to close."""
+
+    def claim(self) -> Iterator[MemoryClaim]:
+        """What waits now, in portions of about one request."""
+        with self.lock:
+            remaining = len(self._waiting)
+        while remaining > 0:
+            claimed = MemoryClaim(self, self._take(remaining))
+            remaining -= len(claimed.records)
+            if not claimed.records:
+                return
+            try:
+                yield claimed
+            finally:
+                claimed.release()
+
+    def set_aside(self, record: Record) -> None:
+        """A refused span has nowhere to be kept; the sender has counted and said it."""
+
+    def make_room(self) -> int:
+        """The number of spans lost to the bound since the last call."""
+        with self.lock:
+            lost, self._lost = self._lost, 0
+            return lost
+
+    def after_fork_in_child(self) -> None:
+        """The parent sends what it has: the child starts empty, so that nothing is sent twice."""
+        self.lock = threading.RLock()
+        self._waiting.clear()
+        self._bytes = self._lost = 0
+
+    def _take(self, limit: int) -> List[Record]:
+        taken: List[Record] = []
+        size = 0
+        with self.lock:
+            while self._waiting and len(taken) < limit and size < MAX_SEGMENT_BYTES:
+                taken.append(self._waiting.popleft())
+                size += len(taken[-1][1])
+            self._bytes -= size
+        return taken
+
+    def _put_back(self, records: List[Record]) -> None:
+        with self.lock:
+            self._waiting.extendleft(reversed(records))
+            self._bytes += sum(len(payload) for _, payload in records)
+
+
+class MemoryClaim:
+    """Spans taken out of the store; what is not deleted goes back at ``release``."""
+
+    def __init__(self, store: MemoryStore, records: List[Record]) -> None:
+        self._store = store
+        self.records = records
+        self._left = records
+
+    def delete(self) -> None:
+        """The spans are delivered, or accounted for."""
+        self._left = []
+
+    def keep(self, records: List[Record]) -> None:
+        """Only ``records`` remain to be sent."""
+        self._left = records
+
+    def release(self) -> None:
+        """Put back what is left. Idempotent."""
+        left, self._left = self._left, []
+        if left:
+            self._store._put_back(left)  # noqa: SLF001 - one module, two halves

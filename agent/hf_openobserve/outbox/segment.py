@@ -1,0 +1,93 @@
+"""The segment file: framed records, appended by one process, readable while it writes (format: ``docs/outbox-format.md``).
+
+A record is a 20-byte header ``marker, length, crc32, start`` (little endian) and ``length`` bytes of payload: a serialised
+OTLP ``ExportTraceServiceRequest`` of one span, so that concatenated payloads are one valid request. ``start`` is the
+span's start in nanoseconds since the epoch, readable without decoding. The first record describes the segment, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import time
+import zlib
+from typing import Any, Dict, Iterator, Tuple
+
+HEADER = struct.Struct("<4sIIQ")
+SPAN_MARKER = b"\xf5HFs"
+"""Starts a span's record. 0xf5 occurs in no UTF-8 text, which is most of a payload: a reader can find the next record."""
+META_MARKER = b"\xf5HFm"
+MAX_PAYLOAD_BYTES = 256 * 1024 * 1024
+"""A length beyond this is a torn header, not a span: OpenObserve takes 200 MiB in one request."""
+
+
+def meta_record(destination: str) -> bytes:
+    """The record a segment starts with. It holds no secret: the destination's identity, who wrote it, and when."""
+    meta = {"version": 1, "destination": destination, "pid": os.getpid(), "created": time.time_ns()}
+    return frame(META_MARKER, 0, json.dumps(meta).encode())
+
+
+def frame(marker: bytes, start_unix_nano: int, payload: bytes) -> bytes:
+    """One record, ready for a single ``write``. The checksum covers the start and the payload."""
+    start = start_unix_nano & 0xFFFFFFFFFFFFFFFF
+    checksum = zlib.crc32(payload, zlib.crc32(start.to_bytes(8, "little")))
+    return HEADER.pack(marker, len(payload), checksum, start) + payload
+
+
+def span_record(start_unix_nano: int, payload: bytes) -> bytes:
+    """The record of one span."""
+    return frame(SPAN_MARKER, start_unix_nano, payload)
+
+
+def parse(data: bytes) -> Iterator[Tuple[bytes, int, bytes]]:
+    """Every intact record in ``data`` as (marker, start, payload). Torn and foreign bytes are skipped, never raised."""
+    position = 0
+    while True:
+        record = _record_at(data, position)
+        if record is not None:
+            marker, start, payload = record
+            position += HEADER.size + len(payload)
+            yield marker, start, payload
+            continue
+        position = _next_marker(data, position + 1)
+        if position < 0:
+            return
+
+
+def _record_at(data: bytes, position: int) -> Any:
+    if position + HEADER.size > len(data):
+        return None
+    marker, length, checksum, start = HEADER.unpack_from(data, position)
+    if marker not in (SPAN_MARKER, META_MARKER) or length > MAX_PAYLOAD_BYTES:
+        return None
+    begin = position + HEADER.size
+    payload = data[begin : begin + length]
+    if len(payload) != length or zlib.crc32(payload, zlib.crc32(start.to_bytes(8, "little"))) != checksum:
+        return None
+    return marker, start, payload
+
+
+def _next_marker(data: bytes, position: int) -> int:
+    found = [at for at in (data.find(marker, position) for marker in (SPAN_MARKER, META_MARKER)) if at >= 0]
+    return min(found) if found else -1
+
+
+def iter_records(path: str) -> Iterator[Tuple[int, bytes]]:
+    """The spans of a segment file as (start in ns, payload). Raises OSError if it cannot be read."""
+    with open(path, "rb") as file:
+        data = file.read()
+    for marker, start, payload in parse(data):
+        if marker == SPAN_MARKER:
+            yield start, payload
+
+
+def read_meta(path: str) -> Dict[str, Any]:
+    """What the segment says of itself: version, destination, pid, created; empty if that record is damaged."""
+    with open(path, "rb") as file:
+        data = file.read(64 * 1024)
+    for marker, _, payload in parse(data):
+        if marker == META_MARKER:
+            meta = json.loads(payload.decode("utf-8", "replace"))
+            return meta if isinstance(meta, dict) else {}
+    return {}

@@ -1,0 +1,358 @@
+"""The outbox directory: one active segment per process, and every other segment a sender may claim.
+
+A segment belongs to whoever holds its kernel lock (``flock``), never to a pid. The writer of an active segment holds its
+lock; sealing closes it, and the lock goes with the descriptor, as it does when the process dies. A sender claims a
+segment by taking the lock, so a segment is sent by one process at a time, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+import threading
+import time
+import uuid
+from typing import Callable, Iterator, List, Optional, Set, Tuple
+
+from hf_openobserve import diagnostics
+from hf_openobserve.outbox import segment
+
+try:
+    import fcntl
+except ImportError:  # no kernel locks on this platform: the memory store takes over, see ``open_store``
+    fcntl = None  # type: ignore[assignment]
+
+SUFFIX = ".seg"
+MAX_SEGMENT_BYTES = 4 * 1024 * 1024
+"""A segment is sealed beyond this, so that one segment is about one request."""
+_CREATE_ATTEMPTS = 10
+REJECTED = "rejected"
+"""Subdirectory of spans that the server refuses by themselves: kept for inspection, bounded by the outbox's size."""
+
+Record = Tuple[int, bytes]
+"""Start of the span in ns since the epoch, and its payload (see ``segment``)."""
+
+
+class OutboxUnavailableError(OSError):
+    """No directory can be written, or it cannot be locked. The text says which and why."""
+
+
+class DirectoryStore:
+    """The spans of one destination on disk. ``append`` is called on the application's threads, the rest by the sender."""
+
+    def __init__(self, root: str, destination: str, max_bytes: int) -> None:
+        """Create ``root/<destination id>`` with mode 0700. Raises ``OutboxUnavailableError``."""
+        self.root = root
+        self.destination = destination
+        self.max_bytes = max_bytes
+        self.directory = os.path.join(root, destination_id(destination))
+        self.lock = threading.RLock()
+        """Held across a fork too: what is open then is in ``_descriptors``, for the child to close."""
+        self._fd: Optional[int] = None
+        self._path = ""
+        self._identity = (0, 0)
+        self._descriptors: Set[int] = set()
+        if fcntl is None:
+            raise OutboxUnavailableError("this platform has no kernel file locks")
+        _private_directory(root)
+        _private_directory(self.directory)
+        # Proof that writing and locking work here, before a span depends on it.
+        with self.lock:
+            self._open()
+
+    def append(self, start_unix_nano: int, payload: bytes) -> None:
+        """Write one span with one ``write``; on disk when this returns. Raises OSError when the disk does not take it.
+
+        Re-entrant: the garbage collector may end another span on this thread while the lock is held.
+        """
+        record = segment.span_record(start_unix_nano, payload)
+        with self.lock:
+            if self._fd is None or not self._is_still_there():
+                self._open()
+            assert self._fd is not None
+            before = os.fstat(self._fd).st_size
+            try:
+                written = os.write(self._fd, record)
+            except OSError:
+                os.ftruncate(self._fd, before)
+                raise
+            if written != len(record):
+                # A full disk: what was written of it would tear the records that follow.
+                os.ftruncate(self._fd, before)
+                raise OSError(f"short write to the outbox: {written} of {len(record)} bytes")
+            if before + written >= MAX_SEGMENT_BYTES:
+                self._close()
+
+    def seal(self) -> None:
+        """Close the active segment, so that it can be claimed. The next span opens a new one."""
+        with self.lock:
+            if self._fd is not None and os.fstat(self._fd).st_size <= self._empty_size:
+                return
+            self._close()
+
+    def claim(self) -> Iterator[Claim]:
+        """Segments nobody holds, oldest first, each locked while the caller works on it. Empty ones are removed."""
+        for path in self.segments():
+            claimed = self._claim(path)
+            if claimed is not None:
+                try:
+                    yield claimed
+                finally:
+                    claimed.release()
+
+    def segments(self) -> List[str]:
+        """Paths of all segments of this destination, oldest first (their names begin with the time of creation)."""
+        try:
+            names = sorted(name for name in os.listdir(self.directory) if name.endswith(SUFFIX))
+        except OSError:
+            return []
+        return [os.path.join(self.directory, name) for name in names]
+
+    def set_aside(self, record: Record) -> None:
+        """Keep a span that the server refuses by itself under ``rejected/``, where nobody sends it again."""
+        directory = os.path.join(self.directory, REJECTED)
+        _private_directory(directory)
+        self._write_segment(directory, [record])
+
+    def make_room(self) -> int:
+        """Delete the oldest segments until the whole outbox is within its bound. Returns the number of spans lost.
+
+        Only what no process holds is deleted: an active segment is at most ``MAX_SEGMENT_BYTES`` beyond the bound.
+        """
+        files = _files(self.root)
+        total = sum(size for _, _, size in files)
+        lost = 0
+        for _, path, size in sorted(files):
+            if total <= self.max_bytes:
+                break
+            claimed = self._claim(path)
+            if claimed is not None:
+                lost += len(claimed.records)
+                claimed.delete()
+                claimed.release()
+                total -= size
+        return lost
+
+    def after_fork_in_child(self) -> None:
+        """Let go of what the parent holds: close, never unlock (``LOCK_UN`` here would release the parent's lock)."""
+        self.lock = threading.RLock()
+        descriptors, self._descriptors = self._descriptors, set()
+        self._fd = None
+        for descriptor in descriptors:
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass
+
+    def _is_still_there(self) -> bool:
+        """False if the segment was deleted under us, or its descriptor closed and reused by the application."""
+        assert self._fd is not None
+        try:
+            status = os.fstat(self._fd)
+        except OSError:
+            self._descriptors.discard(self._fd)
+            return False
+        if (status.st_dev, status.st_ino) != self._identity:
+            self._descriptors.discard(self._fd)  # the number is the application's now: not ours to close
+            return False
+        if status.st_nlink == 0:
+            self._close()
+            return False
+        return True
+
+    def _open(self) -> None:
+        path, fd = self._create()
+        try:
+            written = os.write(fd, segment.meta_record(self.destination))
+        except OSError:
+            os.close(fd)
+            os.unlink(path)
+            raise
+        status = os.fstat(fd)
+        self._identity = (status.st_dev, status.st_ino)
+        # A full disk may take a part: the next record's check of its own write says so, and a reader skips the rest.
+        self._empty_size = written
+        self._descriptors.add(fd)
+        self._fd, self._path = fd, path
+
+    def _create(self) -> Tuple[str, int]:
+        """A new file of ours, locked. Until it is, a sender of another process may take it for one that was left."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+        for _ in range(_CREATE_ATTEMPTS):
+            path = os.path.join(self.directory, _new_name())
+            try:
+                fd = os.open(path, flags, 0o600)
+            except FileNotFoundError:
+                _private_directory(self.root)  # deleted under us
+                _private_directory(self.directory)
+                continue
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)  # whoever took it finds it empty, and removes it
+                continue
+            except OSError:
+                os.close(fd)
+                os.unlink(path)
+                raise
+            if os.fstat(fd).st_nlink > 0:
+                return path, fd
+            os.close(fd)
+        raise OSError(f"no file can be kept in {self.directory}")
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            self._descriptors.discard(fd)
+            os.close(fd)
+
+    def _claim(self, path: str) -> Optional[Claim]:
+        with self.lock:
+            if path == self._path and self._fd is not None:
+                return None
+            try:
+                fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
+            except OSError:
+                return None
+            self._descriptors.add(fd)
+        claimed = Claim(self, path, fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Between opening and locking another sender may have delivered and deleted it.
+            if os.fstat(fd).st_nlink > 0:
+                claimed.read()
+                return claimed
+        except OSError:
+            pass
+        claimed.release()
+        return None
+
+    def _write_segment(self, directory: str, records: List[Record]) -> None:
+        """Write a whole segment under a name that appears only when it is complete."""
+        path = os.path.join(directory, _new_name())
+        fd = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(segment.meta_record(self.destination))
+                for start, payload in records:
+                    file.write(segment.span_record(start, payload))
+            os.rename(path + ".tmp", path)
+        except OSError:
+            os.unlink(path + ".tmp")
+            raise
+
+
+class Claim:
+    """A segment this process has locked. Ends with ``release``; until ``delete`` the file stays what it is."""
+
+    def __init__(self, store: DirectoryStore, path: str, fd: int) -> None:
+        self._store = store
+        self._path = path
+        self._fd: Optional[int] = fd
+        self.records: List[Record] = []
+
+    def read(self) -> None:
+        """Read the spans. What is torn is left out: the process died in the middle of a write."""
+        assert self._fd is not None
+        chunks = []
+        while True:
+            chunk = os.read(self._fd, 1 << 20)
+            if not chunk:
+                break
+            chunks.append(chunk)
+        self.records = [
+            (start, payload)
+            for marker, start, payload in segment.parse(b"".join(chunks))
+            if marker == segment.SPAN_MARKER
+        ]
+
+    def delete(self) -> None:
+        """The spans are delivered, or accounted for: remove the file while it is locked."""
+        try:
+            os.unlink(self._path)
+        except FileNotFoundError:
+            pass
+
+    def keep(self, records: List[Record]) -> None:
+        """Only ``records`` remain to be sent: they replace the segment."""
+        if len(records) == len(self.records):
+            return
+        if records:
+            self._store._write_segment(self._store.directory, records)  # noqa: SLF001 - one module, two halves
+        self.delete()
+
+    def release(self) -> None:
+        """Give the lock back by closing. Idempotent."""
+        with self._store.lock:
+            fd, self._fd = self._fd, None
+            # In a forked child the number may have been closed already, and be the application's by now.
+            if fd is not None and fd in self._store._descriptors:  # noqa: SLF001
+                self._store._descriptors.discard(fd)  # noqa: SLF001
+                os.close(fd)
+
+
+def destination_id(destination: str) -> str:
+    """The directory name of a destination: ``local``, else a short digest (a URL may hold what is no file name)."""
+    return destination if destination == "local" else hashlib.sha256(destination.encode()).hexdigest()[:16]
+
+
+def default_root() -> str:
+    """The user's state directory, by the XDG rules. Raises ``OutboxUnavailableError`` where there is no home."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home) or not os.path.isdir(home):
+            raise OutboxUnavailableError("there is no home directory")
+        state = os.path.join(home, ".local", "state")
+    return os.path.join(state, "hf-openobserve", "outbox")
+
+
+def temporary_root() -> str:
+    """A private directory under the system's temporary one, the same for every process of the user."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    return os.path.join(tempfile.gettempdir(), f"hf-openobserve-{user}", "outbox")
+
+
+def open_store(explicit_root: Optional[str], destination: str, max_bytes: int) -> DirectoryStore:
+    """The outbox at the configured place, the user's state directory, or a temporary one. Raises ``OutboxUnavailableError``."""
+    reasons = []
+    candidates: List[Callable[[], str]] = [default_root, temporary_root]
+    if explicit_root:
+        candidates = [lambda: explicit_root]
+    for candidate in candidates:
+        try:
+            return DirectoryStore(candidate(), destination, max_bytes)
+        except OSError as error:
+            reasons.append(str(error))
+            diagnostics.debug(f"outbox: {error}")
+    raise OutboxUnavailableError("; ".join(reasons))
+
+
+def _private_directory(path: str) -> None:
+    """Create with 0700. An existing one must be ours, and is made private: others must not read or plant spans."""
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    status = os.stat(path)
+    if hasattr(os, "getuid") and status.st_uid != os.getuid():
+        raise OutboxUnavailableError(f"{path} belongs to another user")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        os.chmod(path, 0o700)
+
+
+def _new_name() -> str:
+    return f"{time.time_ns():020d}-{os.getpid()}-{uuid.uuid4().hex[:8]}{SUFFIX}"
+
+
+def _files(root: str) -> List[Tuple[str, str, int]]:
+    """Every segment under ``root`` as (name, path, bytes): all destinations, also what was set aside."""
+    found = []
+    for directory, _, names in os.walk(root):
+        for name in names:
+            if name.endswith(SUFFIX):
+                path = os.path.join(directory, name)
+                try:
+                    found.append((name, path, os.stat(path).st_size))
+                except OSError:
+                    continue
+    return found
