@@ -1,0 +1,55 @@
+"""Stage one: wait for an LLM client's import, and replace nothing but that client's constructors.
+
+Everything a process pays that imports no client is here and in ``trigger``. Everything it pays that imports one but
+builds none is in ``capture`` (no OpenTelemetry module is imported before the first client is built).
+"""
+
+import os
+
+from hf_openobserve import switches, trigger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Mapping, Optional
+
+OPENAI_INSTRUMENTORS = (
+    "openinference.instrumentation.openai",
+    "opentelemetry.instrumentation.openai",
+    "opentelemetry.instrumentation.openai_v2",
+    "opentelemetry.instrumentation.genai.openai",
+)
+"""Modules with a class ``OpenAIInstrumentor``: an application that imports one instruments OpenAI itself."""
+
+door: "Optional[str]" = None
+"""How the process was entered: ``pythonpath``, ``wrapper``, or None while nothing is armed."""
+
+
+def arm(through: str, environ: "Mapping[str, str]" = os.environ) -> bool:
+    """Register the triggers, once. ``through`` names the door; True if this call or an earlier one armed the process."""
+    global door
+    if door is not None:
+        return True
+    if switches.is_switched_off(environ):
+        return False
+    door = through
+    disabled = switches.disabled_instrumentations(environ)
+    if "*" in disabled:
+        return True
+    if "openai" not in disabled:
+        trigger.on_import("openai", _openai_imported)
+        for name in OPENAI_INSTRUMENTORS:
+            trigger.on_import(name, _instrumentor_imported)
+    return True
+
+
+def _openai_imported(module: "ModuleType") -> None:
+    from hf_openobserve.capture import openai
+
+    openai.arm(module)
+
+
+def _instrumentor_imported(module: "ModuleType") -> None:
+    from hf_openobserve.capture import foreign
+
+    foreign.watch(module)

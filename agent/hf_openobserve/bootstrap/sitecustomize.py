@@ -1,0 +1,78 @@
+# -*- coding: utf-8 -*-
+"""The door for PYTHONPATH: arms the agent's import trigger, then runs the sitecustomize that would have run without us.
+
+This directory is the only one that ever goes on PYTHONPATH. Every Python process that inherits it executes this file, so
+it is valid Python 2.7, does nothing below 3.8, imports nothing heavy, and never lets an error of the agent's pass.
+"""
+import os
+import sys
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def arm():
+    # A Dockerfile links this directory to a fixed place: the package is where the link points.
+    root = os.path.dirname(os.path.dirname(os.path.realpath(_HERE)))
+    # The agent's own copy is imported, whatever else is installed; only its dependencies come from sys.path (law 6).
+    sys.path.insert(0, root)
+    try:
+        import hf_openobserve.arm
+    finally:
+        sys.path.remove(root)
+    hf_openobserve.arm.arm("pythonpath")
+
+
+def run_shadowed(own_directories):
+    """Import the next ``sitecustomize`` on sys.path as if ours were not there. Its exceptions are its own: they pass.
+
+    own_directories: the directories whose ``sitecustomize`` is to be passed over.
+    """
+    own = set(os.path.realpath(directory) for directory in own_directories)
+    search = [entry for entry in sys.path if os.path.realpath(entry or os.curdir) not in own]
+    if sys.version_info[0] == 2:
+        import imp
+
+        try:
+            found = imp.find_module("sitecustomize", search)
+        except ImportError:
+            return
+        try:
+            imp.load_module("sitecustomize", *found)
+        finally:
+            if found[0] is not None:
+                found[0].close()
+        return
+    # Found on sys.meta_path rather than imported: importlib costs a millisecond in a process that needs none of it.
+    finders = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") == "PathFinder"]
+    spec = finders[0].find_spec("sitecustomize", search) if finders else None
+    if spec is None or spec.loader is None:
+        return
+    from importlib.util import module_from_spec
+
+    module = module_from_spec(spec)
+    previous = sys.modules.get("sitecustomize")
+    sys.modules["sitecustomize"] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        if previous is not None:
+            sys.modules["sitecustomize"] = previous
+        raise
+
+
+def main():
+    if sys.version_info >= (3, 8):
+        try:
+            arm()
+        except Exception:
+            # Nothing may reach the application, and nothing may be printed by a process that never asked for us.
+            if os.environ.get("OPENOBSERVE_HF_DEBUG") and sys.stderr is not None:
+                import traceback
+
+                traceback.print_exc()
+    run_shadowed([_HERE])
+
+
+# The wrapper command's door imports this file as a part of the package, for ``run_shadowed`` alone.
+if __name__ == "sitecustomize":
+    main()

@@ -1,0 +1,117 @@
+"""The span processor: the way of an ended span, on the thread that ended it, to the disk.
+
+read -> columns -> privacy -> encode -> append. No network, no lock held across I/O but that of one append (law 2), and
+no exception that reaches the application (law 1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+from opentelemetry.sdk.trace import SpanProcessor
+
+from hf_openobserve import columns, diagnostics, privacy
+from hf_openobserve.arm import OPENAI_INSTRUMENTORS
+from hf_openobserve.capture import calls
+from hf_openobserve.outbox import otlp
+from hf_openobserve.sdk_spans import SpanReader
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from hf_openobserve.outbox.memory import MemoryStore
+    from hf_openobserve.outbox.sender import Sender
+    from hf_openobserve.outbox.store import DirectoryStore
+
+
+class RecordingProcessor(SpanProcessor):
+    """Records every sampled span of our provider."""
+
+    def __init__(
+        self,
+        store: Union[DirectoryStore, MemoryStore],
+        sender: Optional[Sender],
+        policy: privacy.Policy,
+        exit_timeout_s: float,
+    ) -> None:
+        self.store = store
+        self.sender = sender
+        self.policy = policy
+        self.exit_timeout_s = exit_timeout_s
+        self._reader = SpanReader(lambda attributes: privacy.mask_resource(attributes, self.policy))
+
+    def on_start(self, span: Span, parent_context: Optional[Context] = None) -> None:
+        """Nothing: attributes are complete only at the end."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Record the span; it is on disk when this returns."""
+        try:
+            context = span.get_span_context()
+            if context is not None and context.trace_flags.sampled:
+                self._record(span, context)
+        except Exception:  # noqa: BLE001
+            diagnostics.swallowed("on_end")
+
+    def _record(self, span: ReadableSpan, context: Any) -> None:
+        record = self._reader.read(span)
+        record = columns.apply(record, calls.take(context.trace_id, context.span_id))
+        record = privacy.apply(record, self.policy)
+        try:
+            self.store.append(record.start_time_unix_nano, otlp.encode_span(record))
+        except OSError as error:
+            self._fall_back_to_memory(error, record)
+        if self.sender is not None:
+            self.sender.wake()
+
+    def _fall_back_to_memory(self, error: OSError, record: Any) -> None:
+        """The disk stopped taking spans: from now on they wait in memory, and the sender is told once."""
+        from hf_openobserve.outbox.memory import MemoryStore
+
+        if isinstance(self.store, MemoryStore):
+            raise error
+        diagnostics.say_once(f"the outbox cannot be written ({error}); spans wait in memory and end with the process")
+        self.store = MemoryStore()
+        self.store.append(record.start_time_unix_nano, otlp.encode_span(record))
+        if self.sender is not None:
+            self.sender.also_from(self.store)
+
+    def shutdown(self) -> None:
+        """One bounded attempt to deliver what waits (law 4)."""
+        self.force_flush(int(self.exit_timeout_s * 1000))
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """As ``shutdown``, but no longer than asked. True even if the server did not answer: the spans are on disk."""
+        if self.sender is not None:
+            diagnostics.guarded("flush", self.sender.drain, min(timeout_millis / 1000, self.exit_timeout_s))
+        return True
+
+    def after_fork_in_child(self) -> None:
+        """Nothing of the parent's is used: a segment, a thread and connections of the child's own come when needed."""
+        self.store.after_fork_in_child()
+        if self.sender is not None:
+            self.sender.after_fork_in_child()
+
+
+class JoinedProcessor(SpanProcessor):
+    """Ours on the application's provider: it records the LLM spans there, and leaves the rest to their owner."""
+
+    def __init__(self, recorder: RecordingProcessor) -> None:
+        self._recorder = recorder
+
+    def on_start(self, span: Span, parent_context: Optional[Context] = None) -> None:
+        """Nothing."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Record the span if an OpenAI instrumentor made it. A framework's span around it would count the call twice."""
+        scope = span.instrumentation_scope
+        if scope is not None and scope.name.startswith(OPENAI_INSTRUMENTORS):
+            self._recorder.on_end(span)
+
+    def shutdown(self) -> None:
+        """The application's provider ends, not we: deliver what waits, within the exit budget."""
+        self._recorder.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Deliver what waits, within the exit budget; the application's own result is not changed."""
+        return self._recorder.force_flush(timeout_millis)
