@@ -1,0 +1,43 @@
+# `make demo` and `make test` do all their set-up themselves, in .venv. `make help` lists the rest.
+# llama.cpp's wheel needs Python 3.10 or newer; the agent itself runs on 3.8 (make matrix).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done || true)
+ifeq ($(strip $(PYTHON)),)
+PYTHON := python3
+endif
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types matrix bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
+
+$(VENV)/.installed: pyproject.toml tests/requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[demo]' --requirement tests/requirements.txt
+	@touch $@
+
+demo: $(VENV)/.installed ## an unmodified OpenAI program under the agent, against a local llama.cpp server
+	$(BIN)/hf-openobserve demo
+
+test: $(VENV)/.installed ## all tests
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.installed ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed ## mypy, strict
+	$(BIN)/mypy
+
+matrix: $(VENV)/.installed ## Python 3.8 to 3.13, oldest and newest packages, openai 1.66, 2 and 3
+	$(BIN)/nox
+
+bench: $(VENV)/.installed ## ratios against bare Python and the stock pipeline
+	$(BIN)/python benchmarks/run.py
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache dist

@@ -1,0 +1,97 @@
+"""The version matrix: every supported Python, with the oldest and the newest packages it can have, and each openai line."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
+OPENAI = {"1.66": "openai==1.66.*", "2": "openai==2.*", "3": "openai==3.*"}
+TEST_TOOLS = ("pytest>=7.4", "pytest-timeout>=2.1", "pytest-xdist>=3.0", "hypothesis>=6.0", "huggingface_hub>=0.30")
+
+
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["oldest", "newest", "openai_lines", "bootstrap", "missing"]
+
+
+def interpreter(version: str) -> str | None:
+    """The interpreter of a version: on PATH, or among pyenv's, whose shims may not resolve a plain ``python3.12``."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = sorted(root.glob(f"{version}.*/bin/python"), reverse=True)
+    for candidate in [*map(str, candidates), shutil.which(f"python{version}")]:
+        if candidate and os.access(candidate, os.X_OK):
+            return candidate
+    return None
+
+
+FOUND = {version: interpreter(version) for version in PYTHONS}
+INSTALLED = [version for version, path in FOUND.items() if path]
+# nox looks for python3.8 on PATH: the real interpreters go there, since pyenv's shims may not resolve that name.
+os.environ["PATH"] = os.pathsep.join([*(str(Path(path).parent) for path in FOUND.values() if path), os.environ["PATH"]])
+
+
+def lower_bounds() -> list[str]:
+    """``name==version`` for every ``name>=version`` of the package's own dependencies."""
+    text = Path("pyproject.toml").read_text(encoding="utf-8")
+    dependencies = text.split("dependencies = [", 1)[1].split("]", 1)[0]
+    return [f"{name}=={bound}" for name, bound in re.findall(r'"([\w.-]+)>=([\w.]+)"', dependencies)]
+
+
+def run_tests(session: nox.Session, *packages: str) -> None:
+    """Install the package beside ``packages`` and run the tests that every version must pass."""
+    session.install("-q", ".", *TEST_TOOLS, *packages)
+    session.run("python", "-m", "pip", "list", "--format=freeze", silent=not session.posargs)
+    # llama.cpp's wheel needs Python 3.10 or newer: its server runs on the interpreter that runs nox.
+    env = {"HF_OPENOBSERVE_LLAMA_PYTHON": os.environ.get("HF_OPENOBSERVE_LLAMA_PYTHON", sys.executable)}
+    session.run("python", "-m", "pytest", "-q", "-n", "2", "-m", "matrix", *session.posargs, env=env)
+
+
+@nox.session(python=INSTALLED)
+def oldest(session: nox.Session) -> None:
+    """The lower bound of every dependency, and openai 1.66."""
+    run_tests(session, *lower_bounds(), OPENAI["1.66"])
+
+
+@nox.session(python=INSTALLED)
+def newest(session: nox.Session) -> None:
+    """The newest of everything that this Python can have."""
+    run_tests(session, "openai")
+
+
+@nox.session(python=INSTALLED)
+@nox.parametrize("line", ["1.66", "2"])
+def openai_lines(session: nox.Session, line: str) -> None:
+    """The older openai lines beside the newest of everything else (``newest`` has the newest line)."""
+    version = tuple(
+        map(
+            int,
+            session.run(
+                "python", "-c", "import sys; print(sys.version_info[0], sys.version_info[1])", silent=True
+            ).split(),
+        )
+    )
+    if line == "2" and version < (3, 10):
+        session.skip("openai 2 is the newest line on this Python: the session `newest` runs it")
+    run_tests(session, OPENAI[line])
+
+
+@nox.session(python=False)
+def bootstrap(session: nox.Session) -> None:
+    """Python 2.7, 3.6 and 3.7: the bootstrap loads, does nothing and says nothing."""
+    session.run(sys.executable, "-m", "pytest", "-q", "tests/test_bootstrap_old_pythons.py", external=True)
+
+
+@nox.session(python=False)
+def missing(session: nox.Session) -> None:
+    """Say which interpreters of the matrix this machine lacks: not tested is not passed."""
+    absent = [version for version, path in FOUND.items() if path is None]
+    if absent:
+        session.warn(f"NOT TESTED, interpreter missing: Python {', '.join(absent)}")
+    else:
+        session.log(f"all interpreters of the matrix were found: {', '.join(PYTHONS)}")
