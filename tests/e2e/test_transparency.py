@@ -1,0 +1,157 @@
+"""Law 1: a program's stdout, stderr, exit status and return values are the same, byte for byte, with the agent."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+import harness
+from scripted import Reply, ScriptedEndpoint, chat_body
+
+PROGRAMS = {
+    "returns and dumps": """
+        import os, openai
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
+        answer = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
+        print(type(answer).__module__, type(answer).__qualname__)
+        print(answer.model_dump_json())
+        raw = client.chat.completions.with_raw_response.create(model="m", messages=[{"role": "user", "content": "Hi"}])
+        print(type(raw).__qualname__, raw.status_code, raw.parse().choices[0].message.content)
+    """,
+    "signatures": """
+        import inspect, openai
+        for cls in (openai.OpenAI, openai.AsyncOpenAI, openai.AzureOpenAI):
+            print(inspect.signature(cls), cls.__init__.__doc__, cls.__init__.__qualname__)
+        client = openai.OpenAI(api_key="x")
+        print(inspect.signature(openai.OpenAI), openai.OpenAI.__init__.__qualname__, type(client).__mro__)
+        print(inspect.iscoroutinefunction(openai.AsyncOpenAI.request), inspect.iscoroutinefunction(openai.OpenAI.request))
+    """,
+    "a stream chunk by chunk": """
+        import os, openai
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
+        for chunk in client.chat.completions.create(model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}]):
+            print(chunk.model_dump_json())
+    """,
+    "an error with all it carries": """
+        import os, openai
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
+        try:
+            client.chat.completions.create(model="fail", messages=[{"role": "user", "content": "Hi"}])
+        except openai.APIStatusError as error:
+            print(type(error), str(error), error.body, error.status_code, error.response.text, error.request_id)
+            print(type(error.__cause__), type(error.__context__))
+    """,
+    "an uncaught error": """
+        import os, sys, openai
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
+        sys.excepthook = lambda kind, value, traceback: sys.stderr.write(kind.__name__ + "\\n")
+        client.chat.completions.create(model="fail", messages=[{"role": "user", "content": "Hi"}])
+    """,
+    "exit status and atexit": """
+        import atexit, os, sys, openai
+        atexit.register(print, "goodbye")
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
+        print(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).id)
+        sys.stderr.write("one last word\\n")
+        sys.exit(7)
+    """,
+    "environment, handlers, warnings and logging": """
+        import os, signal, sys, logging, warnings, threading
+        import openai
+        before = dict(os.environ)
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
+        print(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).id)
+        print(before == dict(os.environ), [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)])
+        print(logging.getLogger().handlers, logging.getLogger().level, logging.lastResort.level, sys.excepthook.__name__)
+        print(threading.excepthook is threading.__excepthook__, os.umask(0o22) == os.umask(0o22), os.getcwd() == sys.path[0])
+        logging.warning("the application's own word")
+    """,
+    "SIGTERM": """
+        import os, signal, openai
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
+        print(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).id, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+    """,
+    "module-level client and with_options": """
+        import os, openai
+        openai.base_url = os.environ["HF_BASE_URL"] + "/"
+        openai.api_key = "x"
+        print(openai.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).model)
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"]).with_options(max_retries=0, timeout=30)
+        print(client.max_retries, client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).model)
+    """,
+    "a bad constructor call": """
+        import openai
+        for arguments in ({"nonsense": 1}, {"api_key": None}):
+            try:
+                openai.OpenAI(**arguments)
+            except Exception as error:
+                print(type(error).__name__, error)
+    """,
+}
+ROWS = {"returns and dumps": 2, "signatures": 0, "module-level client and with_options": 2, "a bad constructor call": 0}
+
+
+def answer(_path, body):
+    if body["model"] == "fail":
+        message = "You have depleted your monthly included credits."
+        return Reply(402, {"error": message}, {"x-request-id": "Root=1-abc"})
+    if body["model"] == "stream":
+        chunks = [
+            {
+                "id": "c",
+                "object": "chat.completion.chunk",
+                "created": 1,
+                "model": "llama3.1-8b",
+                "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}],
+            }
+            for text in ("Hel", "lo", ".")
+        ]
+        return Reply(events=[*chunks, "[DONE]"])
+    return Reply(body=chat_body())
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    with ScriptedEndpoint(answer) as scripted:
+        yield scripted
+
+
+EVERYWHERE = ("returns and dumps", "a stream chunk by chunk", "an error with all it carries")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.matrix if name in EVERYWHERE else ()) for name in PROGRAMS]
+)
+@pytest.mark.parametrize("door", harness.DOORS)
+def test_byte_for_byte(name, door, tmp_path, endpoint, openobserve):
+    env = harness.environment(tmp_path, openobserve.environment, {"HF_BASE_URL": endpoint.url, "OPENAI_API_KEY": "x"})
+    bare = harness.run(PROGRAMS[name], door=None, env=env, cwd=tmp_path)
+    done = harness.run(PROGRAMS[name], door=door, env=env, cwd=tmp_path)
+    assert done == bare
+    if name == "SIGTERM":
+        assert done.returncode == -signal.SIGTERM
+        # What the signal left on disk goes with the next process.
+        harness.run(PROGRAMS["exit status and atexit"], door=door, env=env, cwd=tmp_path)
+        assert len(openobserve.wait_for_rows(2)) == 2
+    else:
+        assert len(openobserve.wait_for_rows(ROWS.get(name, 1))) == ROWS.get(name, 1)
+
+
+def test_nothing_is_left_in_the_working_directory(tmp_path, endpoint, openobserve):
+    work = tmp_path / "work"
+    work.mkdir()
+    env = harness.environment(tmp_path, openobserve.environment, {"HF_BASE_URL": endpoint.url, "OPENAI_API_KEY": "x"})
+    harness.run_ok(PROGRAMS["returns and dumps"], door="pythonpath", env=env, cwd=work)
+    assert [path.name for path in work.iterdir()] == ["program.py"]
+    assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
+
+
+def test_the_outbox_is_private_and_empty_after_delivery(tmp_path, endpoint, openobserve):
+    env = harness.environment(tmp_path, openobserve.environment, {"HF_BASE_URL": endpoint.url, "OPENAI_API_KEY": "x"})
+    harness.run_ok(PROGRAMS["returns and dumps"], door="wrapper", env=env, cwd=tmp_path)
+    paths = [Path(tmp_path / "outbox"), *(tmp_path / "outbox").rglob("*")]
+    assert [oct(path.stat().st_mode & 0o777) for path in paths if path.is_dir()] == ["0o700", "0o700"]
+    assert [path for path in paths if path.is_file()] == []

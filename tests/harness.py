@@ -1,0 +1,99 @@
+"""Runs real programs in real subprocesses, bare or through one of the agent's two doors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Union
+
+import hf_openobserve
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+BOOTSTRAP = Path(hf_openobserve.__file__).resolve().parent / "bootstrap"
+DOORS = ("wrapper", "pythonpath")
+
+
+class Finished(NamedTuple):
+    """What a program left behind."""
+
+    stdout: str
+    stderr: str
+    returncode: int
+
+
+def environment(tmp_path: Path, *extra: Mapping[str, str]) -> Dict[str, str]:
+    """A clean environment: nothing of the developer's own configuration, a home and an outbox of the test's own.
+
+    The exit budget is wide: a loaded machine must not turn "arrives" into "arrives with the next run". Tests of the
+    budget itself set it back.
+    """
+    home = tmp_path / "home"
+    home.mkdir(exist_ok=True)
+    result = {
+        "PATH": os.environ.get("PATH", ""),
+        "HOME": str(home),
+        "TMPDIR": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "OPENOBSERVE_HF_EXIT_TIMEOUT_S": "20",
+        "OPENOBSERVE_HF_OUTBOX_DIR": str(tmp_path / "outbox"),
+        "HF_TOKEN": "hf_" + "T0kenOfTheTestsOnly" + "x" * 15,
+    }
+    for name in ("COVERAGE_PROCESS_START", "SSL_CERT_FILE"):
+        if name in os.environ:
+            result[name] = os.environ[name]
+    for more in extra:
+        result.update(more)
+    return result
+
+
+def command(door: Optional[str], python: str, arguments: Sequence[str]) -> Sequence[str]:
+    """The command line of ``python arguments`` through a door; ``None`` is no door at all."""
+    if door == "wrapper":
+        return [str(Path(python).parent / "opentelemetry-instrument"), python, *arguments]
+    return [python, *arguments]
+
+
+def through(door: Optional[str], env: Mapping[str, str]) -> Dict[str, str]:
+    """The environment that a door needs."""
+    result = dict(env)
+    if door == "pythonpath":
+        entries = [str(BOOTSTRAP)] + [entry for entry in result.get("PYTHONPATH", "").split(os.pathsep) if entry]
+        result["PYTHONPATH"] = os.pathsep.join(entries)
+    return result
+
+
+def run(
+    program: Union[str, Sequence[str]],
+    *,
+    door: Optional[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    python: str = sys.executable,
+    timeout: float = 120,
+) -> Finished:
+    """Run Python source text, or the arguments of the interpreter, to its end."""
+    if isinstance(program, str):
+        script = cwd / "program.py"
+        script.write_text(textwrap.dedent(program), encoding="utf-8")
+        program = [str(script)]
+    done = subprocess.run(
+        list(command(door, python, program)),
+        env=through(door, env),
+        cwd=str(cwd),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Finished(done.stdout.decode(), done.stderr.decode(), done.returncode)
+
+
+def run_ok(program: Union[str, Sequence[str]], **kwargs: object) -> Finished:
+    """``run``, and the program must have succeeded without a word on stderr (law 9)."""
+    done = run(program, **kwargs)  # type: ignore[arg-type]
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done
