@@ -43,13 +43,13 @@ def lower_bounds() -> list[str]:
     return [f"{name}=={bound}" for name, bound in re.findall(r'"([\w.-]+)>=([\w.]+)"', dependencies)]
 
 
-def run_tests(session: nox.Session, *packages: str) -> None:
+def run_tests(session: nox.Session, *packages: str, only: str = "tests") -> None:
     """Install the package beside ``packages`` and run the tests that every version must pass."""
     session.install("-q", ".", *TEST_TOOLS, *packages)
     session.run("python", "-m", "pip", "list", "--format=freeze", silent=not session.posargs)
     # llama.cpp's wheel needs Python 3.10 or newer: its server runs on the interpreter that runs nox.
     env = {"HF_OPENOBSERVE_LLAMA_PYTHON": os.environ.get("HF_OPENOBSERVE_LLAMA_PYTHON", sys.executable)}
-    session.run("python", "-m", "pytest", "-q", "-n", "2", "-m", "matrix", *session.posargs, env=env)
+    session.run("python", "-m", "pytest", "-q", "-n", "2", "-m", "matrix", only, *session.posargs, env=env)
 
 
 @nox.session(python=INSTALLED)
@@ -78,7 +78,7 @@ def openai_lines(session: nox.Session, line: str) -> None:
     )
     if line == "2" and version < (3, 10):
         session.skip("openai 2 is the newest line on this Python: the session `newest` runs it")
-    run_tests(session, OPENAI[line])
+    run_tests(session, OPENAI[line], only="tests/e2e/test_calls.py")
 
 
 @nox.session(python=False)
