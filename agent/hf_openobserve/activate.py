@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
-from hf_openobserve import diagnostics
+from hf_openobserve import diagnostics, quiet
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -28,6 +28,7 @@ _FORK_TIMEOUT_S = 2.0
 
 _lock = threading.RLock()
 _built = False
+_building = False
 _capturing = False
 _provider: Optional[TracerProvider] = None
 _processor: Optional[RecordingProcessor] = None
@@ -50,7 +51,8 @@ def activate() -> None:
         if ours is not None and not _capturing:
             from hf_openobserve.capture import openai
 
-            openai.instrument(ours)
+            with quiet.imports():
+                openai.instrument(ours)
     except Exception as error:  # noqa: BLE001
         _step_back(error)
     finally:
@@ -60,19 +62,23 @@ def activate() -> None:
 
 def provider() -> Optional[TracerProvider]:
     """Our provider, made on demand; None when nothing is to be recorded in this process."""
-    global _built
+    global _built, _building
     if _built:
         return _provider
     if not _lock.acquire(timeout=_LOCK_TIMEOUT_S):
         return None
     try:
-        if not _built:
-            # Set first: what building imports may itself start a span, and must find us passive.
-            _built = True
-            _follow_forks()
-            _build()
-    except Exception as error:  # noqa: BLE001
-        _step_back(error)
+        # What building imports may itself start a span on this thread, and must find us passive; other threads wait.
+        if not _built and not _building:
+            _building = True
+            try:
+                with quiet.imports():
+                    _follow_forks()
+                    _build()
+            except Exception as error:  # noqa: BLE001
+                _step_back(error)
+            finally:
+                _built = True
     finally:
         _lock.release()
     return _provider

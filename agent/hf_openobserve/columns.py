@@ -8,9 +8,10 @@ that servers from 0.91 on no longer derive themselves. Sent for such a server; f
 
 from __future__ import annotations
 
-import json
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
+from hf_openobserve import conversation
+from hf_openobserve.conversation import at, json_object, objects
 from hf_openobserve.record import KIND_CLIENT, STATUS_ERROR, STATUS_OK, STATUS_UNSET, SpanRecord
 
 
@@ -60,9 +61,10 @@ FORBIDDEN_PREFIXES = ("gen_ai.prompt", "gen_ai.completion")
 def is_llm_span(attributes: Mapping[str, Any]) -> bool:
     """True for the span of one call to a model: OpenInference's or, by their operation, the GenAI conventions'."""
     kind = attributes.get("openinference.span.kind")
-    if kind is not None:
+    if isinstance(kind, str):
         return kind in OBSERVATION_TYPES
-    return attributes.get("gen_ai.operation.name") in LLM_OPERATIONS
+    operation = attributes.get("gen_ai.operation.name")
+    return isinstance(operation, str) and operation in LLM_OPERATIONS
 
 
 def apply(record: SpanRecord, facts: Optional[CallFacts] = None) -> SpanRecord:
@@ -75,7 +77,7 @@ def apply(record: SpanRecord, facts: Optional[CallFacts] = None) -> SpanRecord:
         record,
         attributes,
         facts or CallFacts(),
-        _json_object(attributes.get("llm.invocation_parameters") or attributes.get("embedding.invocation_parameters")),
+        json_object(attributes.get("llm.invocation_parameters") or attributes.get("embedding.invocation_parameters")),
         _response_body(attributes),
     )
     for stage in STAGES:
@@ -97,29 +99,30 @@ def _identity(work: Work) -> None:
     """What kind of call this is, and where it went."""
     attributes, facts = work.attributes, work.facts
     kind = attributes.get("openinference.span.kind")
-    operation = attributes.get("gen_ai.operation.name") or OPERATIONS.get(work.record.name)
-    if operation is None:
-        operation = "embeddings" if kind == "EMBEDDING" else "chat"
-    if kind is None:
+    operation = attributes.get("gen_ai.operation.name")
+    if not isinstance(operation, str) or not operation:
+        operation = OPERATIONS.get(work.record.name) or ("embeddings" if kind == "EMBEDDING" else "chat")
+    if not isinstance(kind, str):
         kind = attributes["openinference.span.kind"] = "EMBEDDING" if operation == "embeddings" else "LLM"
     attributes["gen_ai.operation.name"] = operation
     attributes["llm.observation.type"] = OBSERVATION_TYPES[kind]
-    attributes.setdefault("llm.system", "openai")
     if facts.host:
         attributes.setdefault("server.address", facts.host)
         if facts.port:
             attributes.setdefault("server.port", facts.port)
-    attributes.setdefault("gen_ai.provider.name", provider_name(str(attributes.get("server.address") or "")))
+    named = attributes.get("gen_ai.provider.name") or attributes.get("gen_ai.system")
+    system = attributes.setdefault("llm.system", named or "openai")
+    attributes["gen_ai.provider.name"] = provider_name(str(attributes.get("server.address") or ""), named or system)
     # The server draws a node for what a CLIENT span calls, and none for OpenInference's INTERNAL.
     work.record.kind = KIND_CLIENT
 
 
-def provider_name(host: str) -> str:
-    """``gen_ai.provider.name``: ``huggingface`` for its hosts, else the API's own, as the conventions ask."""
+def provider_name(host: str, otherwise: str = "openai") -> str:
+    """``gen_ai.provider.name``: ``huggingface`` for its hosts, else the API's own name, as the conventions ask."""
     for domain in ("huggingface.co", "huggingface.cloud", "hf.co"):
         if host == domain or host.endswith("." + domain):
             return "huggingface"
-    return "openai"
+    return otherwise
 
 
 def _models(work: Work) -> None:
@@ -160,11 +163,16 @@ def _parameters(work: Work) -> None:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             work.attributes[name] = value
     max_tokens = work.request.get("max_tokens", work.facts.max_tokens)
+    if max_tokens is None and not work.request:  # a span of the GenAI conventions
+        max_tokens = work.attributes.get("gen_ai.request.max_tokens")
     if isinstance(max_tokens, (int, str)):
         work.attributes["llm.request.parameters.max_tokens"] = max_tokens
+        work.attributes.setdefault("gen_ai.request.max_tokens", max_tokens)
     stop = work.request.get("stop")
-    if stop:
-        work.attributes["gen_ai.request.stop_sequences"] = [stop] if isinstance(stop, str) else [str(s) for s in stop]
+    if isinstance(stop, str):
+        stop = [stop]
+    if isinstance(stop, list) and stop:
+        work.attributes["gen_ai.request.stop_sequences"] = [str(sequence) for sequence in stop]
 
 
 _USAGE_NAMES: Tuple[Tuple[str, Tuple[Tuple[str, ...], ...]], ...] = (
@@ -229,7 +237,7 @@ def _counts(work: Work) -> Dict[str, int]:
     for name, paths in _USAGE_NAMES:
         candidates = [work.attributes.get("llm.token_count." + name)]
         candidates += [work.attributes.get(genai_name) for genai_name in _GENAI_USAGE[name]]
-        candidates += [_at(usage, path) for path in paths]
+        candidates += [at(usage, path) for path in paths]
         # A count of zero that the instrumentor derived from a missing detail does not outrank the answer's own.
         known = [value for value in candidates if isinstance(value, int) and not isinstance(value, bool)]
         if known:
@@ -256,8 +264,8 @@ def _outcome(work: Work) -> None:
 def _response_details(work: Work) -> None:
     """Why the model stopped, and the answer's id."""
     attributes = work.attributes
-    choices = work.response.get("choices")
-    reasons = [str(c["finish_reason"]) for c in _objects(choices) if c.get("finish_reason")]
+    choices = sorted(objects(work.response.get("choices")), key=_choice_index)
+    reasons = [str(choice["finish_reason"]) for choice in choices if choice.get("finish_reason")]
     if not reasons and attributes.get("llm.finish_reason"):
         reasons = [str(attributes["llm.finish_reason"])]
     if reasons:
@@ -266,37 +274,36 @@ def _response_details(work: Work) -> None:
         attributes["gen_ai.response.id"] = str(work.response["id"])
 
 
+def _choice_index(choice: Mapping[str, Any]) -> int:
+    index = choice.get("index")
+    return index if isinstance(index, int) else 0
+
+
 def _messages(work: Work) -> None:
     """The conversation as JSON ``[{role, content}]``, the one form that every page of the server renders."""
     attributes, record = work.attributes, work.record
     if attributes["gen_ai.operation.name"] == "embeddings":
         return
-    indexed = _unflatten(attributes, INDEXED_PREFIXES[:5])
-    body = _json_object(attributes.get("input.value"))
-    sent = [_openinference_message(entry) for entry in _entries(indexed, "llm.input_messages")]
-    sent = sent or [{"role": "user", "content": text} for text in _prompts(attributes, indexed)] or _from_request(body)
-    received = [_openinference_message(entry) for entry in _entries(indexed, "llm.output_messages")]
-    received = received or [
-        {"role": "assistant", "content": text} for text in _texts(_entries(indexed, "llm.choices"), "completion")
-    ]
-    received = received or _from_response(work.response)
-    for message, reason in zip(received, attributes.get("gen_ai.response.finish_reasons", ())):
-        message["finish_reason"] = reason
-    for message in received:
-        if not message.get("content") and message.get("tool_calls"):
-            # The server's renderer shows the content only: a reply of nothing but calls would look empty.
-            message["content"] = "\n".join(_call_text(call) for call in message["tool_calls"])
+    body = json_object(attributes.get("input.value"))
+    indexed = conversation.unflatten(attributes)
+    sent = conversation.sent(attributes, indexed, body)
+    received = conversation.received(attributes, indexed, work.response)
+    reasons = attributes.get("gen_ai.response.finish_reasons")
+    for message, reason in zip(received, reasons if isinstance(reasons, (list, tuple)) else ()):
+        message.setdefault("finish_reason", reason)
     if sent:
-        attributes["gen_ai.input.messages"] = _json(sent)
+        attributes["gen_ai.input.messages"] = conversation.as_json(sent)
     if received:
-        attributes["gen_ai.output.messages"] = _json(received)
+        attributes["gen_ai.output.messages"] = conversation.as_json(received)
+    if sent or received:
+        # Messages as span events (an older convention) would win over ours on the server.
+        record.events[:] = [event for event in record.events if not event.name.startswith("gen_ai.")]
     instructions = body.get("instructions")
     if isinstance(instructions, str) and instructions:
         attributes["gen_ai.system_instructions"] = instructions
-    tools = [_tool(entry) for entry in _entries(indexed, "llm.tools")]
+    tools = conversation.tools(indexed)
     if tools:
-        attributes["gen_ai.tool.definitions"] = _json(tools)
-    record.events[:] = [event for event in record.events if not event.name.startswith("gen_ai.")]
+        attributes["gen_ai.tool.definitions"] = conversation.as_json(tools)
 
 
 STAGES: Tuple[Callable[[Work], None], ...] = (
@@ -318,163 +325,4 @@ def _response_body(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """The answer, parsed. Not for embeddings with known usage: their vectors are most of the text, and of no use here."""
     if attributes.get("openinference.span.kind") == "EMBEDDING" and "llm.token_count.prompt" in attributes:
         return {}
-    return _json_object(attributes.get("output.value"))
-
-
-def _json_object(text: Any) -> Mapping[str, Any]:
-    if not isinstance(text, str) or not text.startswith("{"):
-        return {}
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _objects(value: Any) -> List[Mapping[str, Any]]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-
-
-def _at(value: Any, path: Tuple[str, ...]) -> Any:
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def _unflatten(attributes: Mapping[str, Any], prefixes: Tuple[str, ...]) -> Dict[str, Any]:
-    """``a.0.b.c`` = v as ``{"a": {"0": {"b": {"c": v}}}}``, for names under ``prefixes``, three levels of which are one.
-
-    The first two components are joined again (``llm.input_messages``), since that is how they are asked for.
-    """
-    tree: Dict[str, Any] = {}
-    for key, value in attributes.items():
-        if not key.startswith(prefixes):
-            continue
-        first, second, *rest = key.split(".")
-        if not rest:
-            continue  # llm.prompts of the older OpenInference: a list, read by ``_prompts``
-        node = tree.setdefault(first + "." + second, {})
-        for name in rest[:-1]:
-            inner = node.setdefault(name, {})
-            node = inner if isinstance(inner, dict) else {}
-        node[rest[-1]] = value
-    return tree
-
-
-def _entries(tree: Mapping[str, Any], name: str) -> List[Mapping[str, Any]]:
-    """The entries ``name.0``, ``name.1`` ... in the order of their numbers."""
-    return _in_order(tree.get(name))
-
-
-def _in_order(node: Any) -> List[Mapping[str, Any]]:
-    if not isinstance(node, dict):
-        return []
-    numbered = sorted(
-        (int(index), entry) for index, entry in node.items() if index.isdigit() and isinstance(entry, dict)
-    )
-    return [entry for _, entry in numbered]
-
-
-def _openinference_message(entry: Mapping[str, Any]) -> Dict[str, Any]:
-    """``message.role``, ``.content``, ``.contents.N``, ``.tool_calls.N`` ... as a message of the chat API."""
-    source = entry.get("message")
-    source = source if isinstance(source, dict) else {}
-    message: Dict[str, Any] = {"role": str(source.get("role") or "user")}
-    parts = [_part(part.get("message_content")) for part in _in_order(source.get("contents"))]
-    parts = [part for part in parts if part]
-    content = source.get("content")
-    if content is None and parts:
-        texts = [part["text"] for part in parts if part.get("type") == "text" and "text" in part]
-        content = "\n".join(texts) if len(texts) == len(parts) else parts
-    message["content"] = content if content is not None else ""
-    calls = [_tool_call(call.get("tool_call")) for call in _in_order(source.get("tool_calls"))]
-    if calls:
-        message["tool_calls"] = calls
-    for name in ("name", "tool_call_id"):
-        if source.get(name):
-            message[name] = source[name]
-    return message
-
-
-def _part(content: Any) -> Dict[str, Any]:
-    if not isinstance(content, dict):
-        return {}
-    kind = str(content.get("type") or "text")
-    if "text" in content:
-        return {"type": "text", "text": str(content["text"])}
-    url = _at(content, ("image", "image", "url"))
-    if url is not None:
-        return {"type": "image_url", "image_url": {"url": url}}
-    return {"type": kind, **{key: value for key, value in content.items() if key != "type"}}
-
-
-def _tool_call(call: Any) -> Dict[str, Any]:
-    call = call if isinstance(call, dict) else {}
-    function = call.get("function")
-    result: Dict[str, Any] = {"type": "function", "function": dict(function) if isinstance(function, dict) else {}}
-    if call.get("id"):
-        result["id"] = call["id"]
-    return result
-
-
-def _call_text(call: Any) -> str:
-    function = call.get("function") if isinstance(call, dict) else None
-    function = function if isinstance(function, dict) else {}
-    return f"{function.get('name', '')}({function.get('arguments', '')})"
-
-
-def _tool(entry: Mapping[str, Any]) -> Any:
-    schema = _at(entry, ("tool", "json_schema"))
-    try:
-        return json.loads(schema) if isinstance(schema, str) else schema
-    except (ValueError, RecursionError):
-        return schema
-
-
-def _prompts(attributes: Mapping[str, Any], tree: Mapping[str, Any]) -> List[str]:
-    """Prompts of the legacy completions API: indexed by the newer OpenInference, a list in the older one."""
-    prompts = _texts(_entries(tree, "llm.prompts"), "prompt")
-    older = attributes.get("llm.prompts")
-    return prompts or [str(prompt) for prompt in (older if isinstance(older, (list, tuple)) else ())]
-
-
-def _texts(entries: List[Mapping[str, Any]], name: str) -> List[str]:
-    return [str(text) for text in (_at(entry, (name, "text")) for entry in entries) if text is not None]
-
-
-def _from_request(body: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    """Messages of a request whose attributes name none (Responses API under the older OpenInference)."""
-    sent: List[Dict[str, Any]] = []
-    if isinstance(body.get("instructions"), str):
-        sent.append({"role": "system", "content": body["instructions"]})
-    asked = body.get("messages") or body.get("input") or body.get("prompt")
-    if isinstance(asked, str):
-        sent.append({"role": "user", "content": asked})
-    sent.extend(
-        {"role": str(message.get("role") or "user"), "content": message.get("content") or ""}
-        for message in _objects(asked)
-    )
-    return sent
-
-
-def _from_response(response: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    """Messages of an answer whose attributes name none: chat choices, completion texts, or output items."""
-    received: List[Dict[str, Any]] = []
-    for choice in _objects(response.get("choices")):
-        message = choice.get("message")
-        if isinstance(message, dict):
-            received.append({key: message[key] for key in ("role", "content", "tool_calls") if message.get(key)})
-        elif choice.get("text") is not None:
-            received.append({"role": "assistant", "content": choice["text"]})
-    for item in _objects(response.get("output")):
-        if item.get("type") == "function_call":
-            call = {"type": "function", "function": {"name": item.get("name"), "arguments": item.get("arguments")}}
-            received.append({"role": "assistant", "content": "", "tool_calls": [call]})
-        elif item.get("type") == "message":
-            texts = [str(part["text"]) for part in _objects(item.get("content")) if part.get("text") is not None]
-            received.append({"role": str(item.get("role") or "assistant"), "content": "\n".join(texts)})
-    return received
+    return json_object(attributes.get("output.value"))

@@ -6,6 +6,7 @@ The wrapper's loader calls them in the child process, before the program: distro
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import os
 import re
@@ -117,29 +118,27 @@ def _instrumented_modules(entry_point: Any) -> List[str]:
     distribution = getattr(entry_point, "dist", None)
     modules: List[str] = []
     for requirement in (distribution.requires or ()) if distribution is not None else ():
-        if not _INSTRUMENTS_EXTRA.search(requirement):
-            continue
-        match = _REQUIREMENT.match(requirement)
+        match = _REQUIREMENT.match(requirement) if _INSTRUMENTS_EXTRA.search(requirement) else None
         if match is not None:
             modules.extend(_top_level_modules(match.group(1)))
     return modules
 
 
 def _top_level_modules(name: str) -> List[str]:
-    import importlib.metadata
+    """The modules a distribution puts on sys.path; none if it is not installed, or lives in a namespace package.
 
+    A namespace package (``google``) has nothing that is executed, so its import cannot be seen.
+    """
     try:
         distribution = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
         return []
-    declared = (distribution.read_text("top_level.txt") or "").split()
-    if declared:
-        return declared
+    if distribution.files is None:  # no record of them, as in a system package
+        return (distribution.read_text("top_level.txt") or "").split()
     found = set()
-    for file in distribution.files or ():
-        top = file.parts[0]
-        if len(file.parts) > 1 and file.suffix == ".py" and not top.endswith((".dist-info", "..")):
-            found.add(top)
-        elif len(file.parts) == 1 and file.suffix == ".py":
-            found.add(file.stem)
+    for file in distribution.files:
+        if len(file.parts) == 2 and file.name == "__init__.py":
+            found.add(file.parts[0])
+        elif len(file.parts) == 1 and file.suffix in (".py", ".so", ".pyd"):
+            found.add(file.name.partition(".")[0])
     return sorted(found)

@@ -124,6 +124,9 @@ OTEL_EXPORTER_OTLP_CLIENT_KEY = "OTEL_EXPORTER_OTLP_CLIENT_KEY"
 OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY = "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"
 """The OTLP exporter's variables, used when no OpenObserve server is configured (an OpenTelemetry Collector)."""
 
+OTEL_PYTHON_ID_GENERATOR = "OTEL_PYTHON_ID_GENERATOR"
+"""Entry point (group ``opentelemetry_id_generator``) of the generator of trace and span ids."""
+
 OTEL_SERVICE_NAME = "OTEL_SERVICE_NAME"
 OTEL_RESOURCE_ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES"
 """The resource, with their specified meaning."""

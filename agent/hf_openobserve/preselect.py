@@ -26,7 +26,8 @@ def select(environ: "MutableMapping[str, str]", argv: "Sequence[str]") -> None:
     environ.setdefault("OTEL_PYTHON_DISTRO", "hf_openobserve")
     environ.setdefault("OTEL_PYTHON_CONFIGURATOR", "hf_openobserve")
     bootstrap = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap")
-    entries = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    given = environ.get("PYTHONPATH")
+    entries = given.split(os.pathsep) if given else []  # an empty entry is the working directory, and stays
     if bootstrap not in entries:
         environ["PYTHONPATH"] = os.pathsep.join([bootstrap, *entries])
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, cast
 
 from opentelemetry import trace
 
+from hf_openobserve import entry_points
 from hf_openobserve import environment_variables as env
 
 if TYPE_CHECKING:
@@ -32,9 +33,18 @@ def build(processor: SpanProcessor) -> TracerProvider:
     if not (os.environ.get(env.OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT) or os.environ.get(env.OTEL_ATTRIBUTE_COUNT_LIMIT)):
         # The SDK's 128 evicts the oldest first: a chat of 45 messages loses openinference.span.kind and input.value.
         limits = SpanLimits(max_span_attributes=SpanLimits.UNSET)
-    provider = TracerProvider(resource=resource.create(), span_limits=limits, shutdown_on_exit=False)
+    provider = TracerProvider(
+        resource=resource.create(), span_limits=limits, id_generator=_id_generator(), shutdown_on_exit=False
+    )
     provider.add_span_processor(processor)
     return provider
+
+
+def _id_generator() -> Any:
+    """The generator that ``OTEL_PYTHON_ID_GENERATOR`` names, as the SDK's own configuration finds it; None: the default."""
+    name = os.environ.get(env.OTEL_PYTHON_ID_GENERATOR, "").strip()
+    found = entry_points.find("opentelemetry_id_generator", name) if name and name != "random" else None
+    return found.load()() if found is not None else None
 
 
 def application_provider() -> Optional[trace.TracerProvider]:

@@ -47,9 +47,9 @@ def service_name(environ: Mapping[str, str], argv: List[str], main_spec_name: Op
     explicit = environ.get(env.OTEL_SERVICE_NAME, "").strip()
     if explicit:
         return explicit
-    if main_spec_name:
+    if main_spec_name and main_spec_name != "__main__":
         return main_spec_name[: -len(".__main__")] if main_spec_name.endswith(".__main__") else main_spec_name
-    script = os.path.basename(argv[0]) if argv else ""
+    script = os.path.basename(argv[0].rstrip(os.sep)) if argv else ""
     if script == "__main__.py":  # a directory or an archive run as a program
         script = os.path.basename(os.path.dirname(os.path.abspath(argv[0])))
     stem = script[: -len(".py")] if script.endswith(".py") else script

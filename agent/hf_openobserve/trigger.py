@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not imported: every Python process pays for this module
     from importlib.machinery import ModuleSpec
     from types import ModuleType
-    from typing import Any, Callable, Dict, List, Optional
+    from typing import Any, Callable, Dict, List, Optional, Set
 
     Callback = Callable[[ModuleType], None]
 
@@ -54,52 +54,96 @@ def _call(callback: "Callback", module: "ModuleType") -> None:
 
 
 def _fire(name: str) -> None:
+    module = sys.modules.get(name)
+    if module is None:  # it took itself out again
+        return
     # Nothing is locked while a callback runs: it may import, and other threads may be importing. ``pop`` hands the
     # callbacks to exactly one thread.
     for callback in _callbacks.pop(name, ()):
-        _call(callback, sys.modules[name])
+        _call(callback, module)
 
 
 class _Finder:
     """First on ``sys.meta_path``; answers None for every name nobody waits for."""
 
+    _watched = 0
+
     def find_spec(self, fullname: str, path: "Any" = None, target: "Any" = None) -> "Optional[ModuleSpec]":
         if fullname not in _callbacks:
             return None
         for finder in list(sys.meta_path):
-            find_spec = getattr(finder, "find_spec", None)
-            if finder is self or find_spec is None:
+            if finder is self:
                 continue
+            find_spec = getattr(finder, "find_spec", None)
+            if find_spec is None:
+                if hasattr(finder, "find_module"):
+                    # The protocol of before Python 3.4, served up to 3.11: the import system asks it in its place.
+                    return None
+                continue
+            before = self._watched
             spec: "Optional[ModuleSpec]" = find_spec(fullname, path, target)
             if spec is not None:
-                if spec.loader is not None:
-                    _shadow(spec.loader, fullname)
+                # A finder that asks sys.meta_path itself, as wrapt's does, has been here already for this module.
+                # A namespace package has nothing to execute, and cannot be watched.
+                if spec.loader is not None and before == self._watched:
+                    _watch(spec.loader, fullname)
+                    self._watched += 1
                 return spec
         return None
 
 
-def _shadow(loader: "Any", fullname: str) -> None:
-    """Replace the loader's ``exec_module`` on this one instance until ``fullname`` has been executed."""
+def _watch(loader: "Any", fullname: str) -> None:
+    """See to it that executing ``fullname`` fires: by a shadow of the loader's method, on this one instance."""
+    if isinstance(loader, type):  # a class used as a loader serves every module of its kind
+        return
     # zipimporter has no exec_module before Python 3.10.
     method = "exec_module" if hasattr(loader, "exec_module") else "load_module"
-    original = getattr(loader, method, None)
-    if original is None:
-        return
-
-    def shadow(argument: "Any") -> "Any":
-        name = argument if method == "load_module" else argument.__spec__.name
-        if name != fullname:  # a zipimporter instance serves every module of its archive
-            return original(argument)
+    current = getattr(loader, method, None)
+    if isinstance(current, _Shadow):
+        current.names.add(fullname)
+    elif current is not None:
+        shadow = _Shadow(loader, method, current)
+        shadow.names.add(fullname)
         try:
-            delattr(loader, method)
-        except AttributeError:
+            setattr(loader, method, shadow)
+        except (AttributeError, TypeError):
+            # A loader with slots: the module cannot be watched, the import is untouched.
             pass
-        result = original(argument)
-        _fire(fullname)
+
+
+class _Shadow:
+    """Stands for a loader's method until the modules it waits for have been executed; passes every other one on."""
+
+    def __init__(self, loader: "Any", method: str, original: "Any") -> None:
+        self.names: "Set[str]" = set()
+        self._loader = loader
+        self._method = method
+        self._original = original
+        # Another tool may have put a method of its own on this instance: then that is what stays behind.
+        self._previous = getattr(loader, "__dict__", {}).get(method)
+
+    def __call__(self, argument: "Any") -> "Any":
+        by_name = self._method == "load_module"
+        name = argument if by_name else getattr(getattr(argument, "__spec__", None), "name", None)
+        if name not in self.names:  # one zipimporter serves every module of its archive
+            return self._original(argument)
+        self.names.discard(name)
+        if not self.names:
+            self._step_aside()
+        # A module executed by hand, as applications load plugins, is not the imported one: that import may still come.
+        imported = by_name or sys.modules.get(name) is argument
+        result = self._original(argument)
+        if imported:
+            _fire(name)
         return result
 
-    try:
-        setattr(loader, method, shadow)
-    except (AttributeError, TypeError):
-        # A loader with slots, or a class used as a loader: the module cannot be watched, the import is untouched.
-        pass
+    def _step_aside(self) -> None:
+        try:
+            if self._loader.__dict__.get(self._method) is not self:
+                return  # somebody wrapped the shadow: it stays in their chain, and passes on
+            if self._previous is not None:
+                setattr(self._loader, self._method, self._previous)
+            else:
+                delattr(self._loader, self._method)
+        except (AttributeError, TypeError):
+            pass

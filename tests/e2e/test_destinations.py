@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 
@@ -160,6 +161,25 @@ class ScriptedCollector:
     def __exit__(self, *_):
         self._server.shutdown()
         self._server.server_close()
+
+
+# Size
+
+
+@BOTH
+def test_a_chat_of_a_thousand_messages_loses_nothing(env, tmp_path, openobserve, door):
+    program = CALL.replace(
+        '[{"role": "user", "content": "Hi"}]',
+        '[{"role": ("user", "assistant")[i % 2], "content": f"message {i}"} for i in range(1000)]',
+    )
+    harness.run_ok(program, door=door, env={**env, **openobserve.environment}, cwd=tmp_path)
+    (row,) = openobserve.wait_for_rows(1)
+    assert [message["content"] for message in json.loads(row["gen_ai_input_messages"])] == [
+        f"message {i}" for i in range(1000)
+    ]
+    assert row["llm_system"] == "openai"
+    assert row["openinference_span_kind"] == "LLM"
+    assert row["input_mime_type"] == "application/json"
 
 
 # .env files

@@ -6,7 +6,7 @@ import gzip
 import re
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
-from hf_openobserve import __version__, diagnostics
+from hf_openobserve import __version__, diagnostics, quiet
 from hf_openobserve.openobserve import answers
 from hf_openobserve.outbox import otlp
 
@@ -35,8 +35,7 @@ class Client:
 
     def send(self, payloads: List[bytes]) -> answers.Verdict:
         """POST the spans as one request. Never raises: a connection that fails is a ``RETRY``."""
-        import requests
-
+        requests = _requests()
         try:
             if self._is_old_server():
                 payloads = [otlp.drop_attributes(payload, SERVER_DERIVED) for payload in payloads]
@@ -92,9 +91,7 @@ class Client:
 
     def _http(self) -> Any:
         if self._session is None:
-            import requests
-
-            session = requests.Session()
+            session = _requests().Session()
             session.headers["User-Agent"] = f"hf-openobserve/{__version__}"
             session.headers.update(self.destination.headers)
             # Without an auth object of ours, requests replaces our Authorization header by an entry of ~/.netrc.
@@ -107,6 +104,12 @@ class Client:
                 session.cert = (certificate, key) if key else certificate
             self._session = session
         return self._session
+
+
+def _requests() -> Any:
+    with quiet.imports():  # urllib3 and requests warn at import about versions that are not our business
+        import requests
+    return requests
 
 
 def _keep_headers(request: Any) -> Any:

@@ -32,6 +32,8 @@ BACKOFF_BASE_S = 1.0
 BACKOFF_CAP_S = 60.0
 BLOCKED_RETRY_S = 60.0
 """After a refusal that only a person can mend: how long until it is worth asking again."""
+DRAIN_AGAIN_AFTER_S = 5.0
+"""After a drain that did not empty the outbox, further ones return at once for so long."""
 MAX_BATCH_SPANS = 512
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 
@@ -59,6 +61,7 @@ class Sender:
         self._flushes = 0
         self._failures = 0
         self._not_before = 0.0
+        self._no_drain_before = 0.0
         self._patient = False
         self._lost = 0
 
@@ -76,12 +79,17 @@ class Sender:
         spans are on disk.
         """
         thread = self._thread
-        if thread is None or not thread.is_alive() or timeout_s <= 0:
+        now = time.monotonic()
+        if thread is None or not thread.is_alive() or timeout_s <= 0 or now < self._no_drain_before:
             return False
         self._drained.clear()
         self._urgent.set()
         self._work.set()
-        return self._drained.wait(timeout_s) and self._failures == 0
+        drained = self._drained.wait(timeout_s) and self._failures == 0
+        if not drained:
+            # Several may ask at exit, one after the other (our own hook, and each joined provider's): one budget for all.
+            self._no_drain_before = now + timeout_s + DRAIN_AGAIN_AFTER_S
+        return drained
 
     def before_fork(self) -> None:
         """Called after the locks are held that a child must not inherit held by the thread."""

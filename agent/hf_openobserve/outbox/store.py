@@ -88,7 +88,7 @@ class DirectoryStore:
     def seal(self) -> None:
         """Close the active segment, so that it can be claimed. The next span opens a new one."""
         with self.lock:
-            if self._fd is not None and os.fstat(self._fd).st_size <= self._empty_size:
+            if self._fd is None or not self._is_still_there() or os.fstat(self._fd).st_size <= self._empty_size:
                 return
             self._close()
 
