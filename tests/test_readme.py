@@ -122,6 +122,12 @@ def test_ci_calls_the_readmes_test_command():
     assert "$(BIN)/hf-openobserve demo" in (harness.REPOSITORY / "Makefile").read_text(encoding="utf-8")
 
 
+def test_the_dockerfile_holds_the_readmes_lines():
+    dockerfile = (harness.REPOSITORY / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    ((*lines,),) = blocks("dockerfile")
+    assert "\n".join(lines) in dockerfile
+
+
 def test_links_lead_somewhere():
     for name in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (harness.REPOSITORY / Path(name)).exists(), name
