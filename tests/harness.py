@@ -14,6 +14,29 @@ import hf_openobserve
 REPOSITORY = Path(__file__).resolve().parent.parent
 BOOTSTRAP = Path(hf_openobserve.__file__).resolve().parent / "bootstrap"
 DOORS = ("wrapper", "pythonpath")
+PROMISED = (
+    "llm_system",
+    "llm_model_name",
+    "llm_request_parameters_model",
+    "llm_request_parameters_max_tokens",
+    "gen_ai_response_model",
+    "llm_observation_type",
+    "llm_token_count_prompt",
+    "llm_token_count_completion",
+    "llm_token_count_total",
+    "llm_token_count_prompt_details_cache_read",
+    "llm_token_count_completion_details_reasoning",
+    "llm_usage_tokens_input",
+    "llm_usage_tokens_output",
+    "llm_usage_tokens_total",
+    "openinference_span_kind",
+    "operation_name",
+    "input_mime_type",
+    "output_mime_type",
+    "duration",
+    "span_status",
+)
+"""The columns of DESIGN section 1."""
 
 
 class Finished(NamedTuple):

@@ -17,11 +17,14 @@ _debugging_by_settings = False
 _T = TypeVar("_T")
 
 
-def say_once(line: str) -> None:
-    """Write one line to stderr, once per process for the same text. A missing or broken stderr is not an error."""
-    if line in _said:
+def say_once(line: str, about: str = "") -> None:
+    """Write one line to stderr, once per process and matter. A missing or broken stderr is not an error.
+
+    about: names the matter where the line itself differs from time to time, by a count or a request id.
+    """
+    if (about or line) in _said:
         return
-    _said.add(line)
+    _said.add(about or line)
     _write(line)
 
 

@@ -81,30 +81,35 @@ class ResolvingTracerProvider(trace.ProxyTracerProvider):
         """As the API's; takes whatever arguments the installed API has."""
         return _ResolvingTracer(self, args, kwargs)
 
-    # What programs call on the provider that the stock distro would have set. On a bare API they would not find it.
+    # What programs call on the provider that the stock distro would have set; on a bare API they would not find it.
+    # Where nothing is recorded it does nothing: a program that ran must run on.
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Add an application's processor to the provider that is in use now."""
-        self._sdk_provider().add_span_processor(span_processor)
+        provider: Any = self.resolve()
+        if provider is not None:
+            provider.add_span_processor(span_processor)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush the provider that is in use now."""
-        return cast("bool", self._sdk_provider().force_flush(timeout_millis))
+        provider: Any = self.resolve()
+        return True if provider is None else cast("bool", provider.force_flush(timeout_millis))
 
     def shutdown(self) -> None:
         """Shut down the provider that is in use now."""
-        self._sdk_provider().shutdown()
+        provider: Any = self.resolve()
+        if provider is not None:
+            provider.shutdown()
 
     @property
     def resource(self) -> Any:
         """The resource of the provider that is in use now."""
-        return self._sdk_provider().resource
-
-    def _sdk_provider(self) -> Any:
-        provider = self.resolve()
+        provider: Any = self.resolve()
         if provider is None:
-            raise AttributeError("no tracer provider records spans in this process")
-        return provider
+            from opentelemetry.sdk.resources import Resource
+
+            return Resource.get_empty()
+        return provider.resource
 
 
 class _ResolvingTracer(trace.Tracer):

@@ -14,28 +14,6 @@ from scripted import Reply, ScriptedEndpoint
 pytestmark = pytest.mark.matrix
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct:fastest"
-PROMISED = (
-    "llm_system",
-    "llm_model_name",
-    "llm_request_parameters_model",
-    "llm_request_parameters_max_tokens",
-    "gen_ai_response_model",
-    "llm_observation_type",
-    "llm_token_count_prompt",
-    "llm_token_count_completion",
-    "llm_token_count_total",
-    "llm_token_count_prompt_details_cache_read",
-    "llm_token_count_completion_details_reasoning",
-    "llm_usage_tokens_input",
-    "llm_usage_tokens_output",
-    "llm_usage_tokens_total",
-    "openinference_span_kind",
-    "operation_name",
-    "input_mime_type",
-    "output_mime_type",
-    "duration",
-    "span_status",
-)
 CHATS = ("chat", "stream", "tools", "structured", "raw", "async chat", "async stream", "async tools", "async raw")
 ANSWERED = (*CHATS, "completion", "responses", "async completion", "async responses")
 EMBEDDED = ("embeddings", "async embeddings", "llama embeddings")
@@ -81,7 +59,7 @@ def label_of(row):
 def test_every_promised_column_of_an_answered_call_is_filled(every_kind, label):
     _, rows = every_kind
     row = rows[label]
-    missing = [column for column in PROMISED if row.get(column) in (None, "")]
+    missing = [column for column in harness.PROMISED if row.get(column) in (None, "")]
     if "responses" in label:  # its limit is called max_output_tokens
         assert row["gen_ai_request_max_output_tokens"] == "8"
         missing.remove("llm_request_parameters_max_tokens")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from test_calls import PROMISED
 
 import harness
 from scripted import Reply, ScriptedEndpoint, chat_body
@@ -44,7 +43,7 @@ def test_one_success_one_402_one_429(tmp_path, openobserve, door):
         done = harness.run_ok(PROGRAM, door=door, env=env, cwd=tmp_path)
     assert done.stdout == "402\n429\n"
     openobserve.wait_for_rows(3)
-    assert len(openobserve.sql(f'SELECT {", ".join(PROMISED)} FROM "default"')) == 3
+    assert len(openobserve.sql(f'SELECT {", ".join(harness.PROMISED)} FROM "default"')) == 3
     counted = openobserve.sql(
         'SELECT llm_request_parameters_model AS model, count(*) AS calls FROM "default" GROUP BY model'
     )

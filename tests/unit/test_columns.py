@@ -918,6 +918,12 @@ def test_deep_nesting_in_a_name(depth):
     assert out(attributes)["llm.observation.type"] == "GENERATION"
 
 
+@pytest.mark.parametrize("index", ["9" * 5000, "0" * 5000, "\u0663", "\u00b2", "-1", ""], ids=lambda index: index[:3])
+def test_an_index_of_any_kind(index):
+    attributes = {**chat(), f"llm.input_messages.{index}.message.role": "user"}
+    assert out(attributes)["llm.observation.type"] == "GENERATION"
+
+
 @pytest.mark.parametrize("value", [{"a": 1}, [1], (1,), {1}, b"x", None, 5, True, 1.5, object()])
 @pytest.mark.parametrize(
     "name",

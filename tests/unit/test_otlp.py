@@ -350,6 +350,9 @@ class Stringy:
     def __str__(self) -> str:
         return "as text"
 
+    def __repr__(self):  # the ids of parametrised tests must not hold an address
+        return "Stringy()"
+
 
 class Unprintable:
     def __str__(self) -> str:

@@ -62,6 +62,7 @@ def test_every_variable_read_has_a_source():
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
         "OTEL_PYTHON_DISTRO",
         "OTEL_PYTHON_CONFIGURATOR",
+        "OTEL_PYTHON_ID_GENERATOR",
         "OTEL_SERVICE_NAME",
         "OTEL_RESOURCE_ATTRIBUTES",
         "OTEL_ATTRIBUTE_COUNT_LIMIT",

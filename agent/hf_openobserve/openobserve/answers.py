@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import math
 import time
 from typing import Mapping, NamedTuple, Optional, Tuple
 
@@ -17,6 +18,9 @@ ACCEPTED = "accepted"  # stored, but for ``rejected`` spans that the server will
 RETRY = "retry"  # try the same again, later
 BLOCKED = "blocked"  # nothing will be taken until a person changes something; nothing is dropped
 REFUSED = "refused"  # this request will never be taken: find the guilty span by splitting
+
+LONGEST_WAIT_S = 5 * 3600.0
+"""What ``Retry-After`` may ask for at the most: an OpenObserve server takes no span that is older than five hours."""
 
 
 class Verdict(NamedTuple):
@@ -34,12 +38,13 @@ def judge(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
         rejected, reason = _partial_success(headers.get("content-type", ""), body)
         return Verdict(ACCEPTED, reason, rejected)
     if 300 <= status < 400:
-        location = headers.get("location", "")
-        return Verdict(BLOCKED, f"it redirects ({status}) to {_without_credentials(location)}; use that address")
+        return Verdict(BLOCKED, f"it redirects ({status}) to {_address(headers.get('location', ''))}; use that address")
     if status in (401, 403):
         return Verdict(BLOCKED, f"it refuses the credentials ({status}: {_text(body)}); check OPENOBSERVE_AUTH_TOKEN")
     if status == 404:
         return Verdict(BLOCKED, f"it knows no such address or organization (404: {_text(body)}); check OPENOBSERVE_URL")
+    if status in (405, 407):  # a page that takes no POST, a proxy on the way
+        return Verdict(BLOCKED, f"it takes no spans there ({status}: {_text(body)}); check OPENOBSERVE_URL")
     if status in (408, 429) or status >= 500:
         return Verdict(RETRY, f"{status}: {_text(body)}", retry_after_s=_retry_after(headers.get("retry-after", "")))
     return Verdict(REFUSED, f"{status}: {_text(body)}")
@@ -49,12 +54,14 @@ def _partial_success(content_type: str, body: bytes) -> Tuple[int, str]:
     try:
         if "json" in content_type:
             partial = (json.loads(body.decode("utf-8", "replace")) or {}).get("partialSuccess") or {}
-            return int(partial.get("rejectedSpans") or 0), str(partial.get("errorMessage") or "")
-        if "protobuf" in content_type:
-            return otlp.partial_success(body)
-    except (ValueError, TypeError, AttributeError):
-        pass  # an odd body under a 2xx: the spans are stored all the same
-    return 0, ""
+            rejected, reason = int(partial.get("rejectedSpans") or 0), str(partial.get("errorMessage") or "")
+        elif "protobuf" in content_type:
+            rejected, reason = otlp.partial_success(body)
+        else:
+            return 0, ""
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return 0, ""  # an odd body under a 2xx: the spans are stored all the same
+    return max(0, rejected), _line(reason)
 
 
 def _retry_after(value: str) -> Optional[float]:
@@ -63,13 +70,13 @@ def _retry_after(value: str) -> Optional[float]:
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return None
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_WAIT_S)
 
 
 def _text(body: bytes) -> str:
@@ -79,11 +86,19 @@ def _text(body: bytes) -> str:
         decoded = json.loads(text)
         if isinstance(decoded, dict):
             text = str(decoded.get("message") or decoded.get("error") or text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
-    return " ".join(text.split())[:200]
+    return _line(text)
 
 
-def _without_credentials(url: str) -> str:
-    head, separator, tail = url.partition("://")
-    return head + separator + tail.split("?")[0].rpartition("@")[2] if separator else url.split("?", maxsplit=1)[0]
+def _line(text: str) -> str:
+    """What a server says, as part of one line on a terminal: no line breaks, no control sequences, not too long."""
+    return "".join(char if char.isprintable() else " " for char in " ".join(text[:2048].split()))[:200]
+
+
+def _address(url: str) -> str:
+    """A URL to show: without credentials, query and fragment."""
+    url = url.partition("#")[0].partition("?")[0]
+    head, separator, tail = url.partition("//")
+    host, slash, path = tail.partition("/")
+    return _line(head + separator + host.rpartition("@")[2] + slash + path if separator else url)

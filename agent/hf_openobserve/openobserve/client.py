@@ -18,6 +18,7 @@ FIRST_VERSION_WITHOUT_DERIVED_USAGE = (0, 91)
 
 SERVER_DERIVED = frozenset({"llm.usage.tokens.input", "llm.usage.tokens.output", "llm.usage.tokens.total"})
 
+_SHORTEST_SECRET = 8
 _CONFIG_TIMEOUT_S = 5.0
 _CONNECT_TIMEOUT_S = 3.0
 _GZIP_LEVEL = 5
@@ -49,16 +50,18 @@ class Client:
                 data=body,
                 headers=headers,
                 timeout=(min(_CONNECT_TIMEOUT_S, self.destination.timeout_s), self.destination.timeout_s),
+                verify=self._verify,
                 allow_redirects=False,
             )
-            return answers.judge(response.status_code, response.headers, response.content)
+            verdict = answers.judge(response.status_code, response.headers, response.content)
         except requests.exceptions.SSLError as error:
-            return answers.Verdict(answers.BLOCKED, f"TLS failed ({_innermost(error)})")
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader) as error:
-            return answers.Verdict(answers.BLOCKED, f"it cannot be asked ({type(error).__name__})")
-        except (requests.exceptions.RequestException, OSError) as error:
+            verdict = answers.Verdict(answers.BLOCKED, f"TLS failed ({_innermost(error)})")
+        except Exception as error:  # noqa: BLE001 - whatever an address, a proxy or an answer makes the library raise
             self.close()  # a connection in an unknown state is not used again
-            return answers.Verdict(answers.RETRY, _innermost(error))
+            # Errors of an address (no scheme, no such host name) are ValueErrors: asking again would not help.
+            outcome = answers.BLOCKED if isinstance(error, ValueError) else answers.RETRY
+            verdict = answers.Verdict(outcome, _innermost(error))
+        return verdict._replace(reason=self._without_secrets(verdict.reason))
 
     def server_version(self) -> Optional[Tuple[int, ...]]:
         """(major, minor) of an OpenObserve server, asked once; None where it does not tell.
@@ -67,8 +70,13 @@ class Client:
         """
         if not self._version_asked and self.destination.base_url:
             response = self._http().get(
-                self.destination.base_url + "/config", timeout=_CONFIG_TIMEOUT_S, allow_redirects=False
+                self.destination.base_url + "/config",
+                timeout=_CONFIG_TIMEOUT_S,
+                verify=self._verify,
+                allow_redirects=False,
             )
+            if answers.judge(response.status_code, response.headers, b"").outcome == answers.RETRY:
+                response.raise_for_status()  # it cannot say so now: what it would do with a span is not known
             self._version_asked = True
             if response.status_code == 200:
                 self._version = parse_version(response.text)
@@ -85,6 +93,20 @@ class Client:
         """Forget the parent's connections without closing them: both would write to the same socket."""
         self._session = None
 
+    @property
+    def _verify(self) -> Any:
+        # Per request: an authority set on the session gives way to REQUESTS_CA_BUNDLE, which is the application's.
+        return self.destination.certificate or None
+
+    def _without_secrets(self, text: str) -> str:
+        """A server's or a library's text may repeat our headers or the whole address (law 8)."""
+        text = text.replace(self.destination.endpoint, self.destination.shown_endpoint)
+        query = self.destination.endpoint.partition("?")[2]
+        for secret in [query, *(part for value in self.destination.headers.values() for part in value.split())]:
+            if len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, "***")
+        return text
+
     def _is_old_server(self) -> bool:
         version = self.server_version()
         return version is not None and version < FIRST_VERSION_WITHOUT_DERIVED_USAGE
@@ -96,8 +118,6 @@ class Client:
             session.headers.update(self.destination.headers)
             # Without an auth object of ours, requests replaces our Authorization header by an entry of ~/.netrc.
             session.auth = _keep_headers
-            if self.destination.certificate:
-                session.verify = self.destination.certificate
             if self.destination.client_certificate:
                 key = self.destination.client_key
                 certificate = self.destination.client_certificate

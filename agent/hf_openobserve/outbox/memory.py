@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from typing import Deque, Iterator, List
 
+from hf_openobserve import diagnostics
 from hf_openobserve.outbox.store import MAX_SEGMENT_BYTES, Record
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -48,6 +49,10 @@ class MemoryStore:
             finally:
                 claimed.release()
 
+    def has_others(self) -> bool:
+        """Nobody else can leave anything here."""
+        return False
+
     def set_aside(self, record: Record) -> None:
         """A refused span has nowhere to be kept; the sender has counted and said it."""
 
@@ -55,7 +60,9 @@ class MemoryStore:
         """The number of spans lost to the bound since the last call."""
         with self.lock:
             lost, self._lost = self._lost, 0
-            return lost
+        if lost:
+            diagnostics.say_once("too many spans wait in memory: the oldest are dropped")
+        return lost
 
     def after_fork_in_child(self) -> None:
         """The parent sends what it has: the child starts empty, so that nothing is sent twice."""

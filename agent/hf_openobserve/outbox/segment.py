@@ -15,9 +15,10 @@ import zlib
 from typing import Any, Dict, Iterator, Tuple
 
 HEADER = struct.Struct("<4sIIQ")
-SPAN_MARKER = b"\xf5HFs"
-"""Starts a span's record. 0xf5 occurs in no UTF-8 text, which is most of a payload: a reader can find the next record."""
-META_MARKER = b"\xf5HFm"
+_MARKER = b"\xf5HF"
+"""Starts every record. 0xf5 occurs in no UTF-8 text, which is most of a payload: a reader can find the next record."""
+SPAN_MARKER = _MARKER + b"s"
+META_MARKER = _MARKER + b"m"
 MAX_PAYLOAD_BYTES = 256 * 1024 * 1024
 """A length beyond this is a torn header, not a span: OpenObserve takes 200 MiB in one request."""
 
@@ -50,7 +51,7 @@ def parse(data: bytes) -> Iterator[Tuple[bytes, int, bytes]]:
             position += HEADER.size + len(payload)
             yield marker, start, payload
             continue
-        position = _next_marker(data, position + 1)
+        position = data.find(_MARKER, position + 1)
         if position < 0:
             return
 
@@ -59,18 +60,13 @@ def _record_at(data: bytes, position: int) -> Any:
     if position + HEADER.size > len(data):
         return None
     marker, length, checksum, start = HEADER.unpack_from(data, position)
-    if marker not in (SPAN_MARKER, META_MARKER) or length > MAX_PAYLOAD_BYTES:
-        return None
     begin = position + HEADER.size
+    if marker not in (SPAN_MARKER, META_MARKER) or length > MAX_PAYLOAD_BYTES or begin + length > len(data):
+        return None
     payload = data[begin : begin + length]
-    if len(payload) != length or zlib.crc32(payload, zlib.crc32(start.to_bytes(8, "little"))) != checksum:
+    if zlib.crc32(payload, zlib.crc32(start.to_bytes(8, "little"))) != checksum:
         return None
     return marker, start, payload
-
-
-def _next_marker(data: bytes, position: int) -> int:
-    found = [at for at in (data.find(marker, position) for marker in (SPAN_MARKER, META_MARKER)) if at >= 0]
-    return min(found) if found else -1
 
 
 def iter_records(path: str) -> Iterator[Tuple[int, bytes]]:
@@ -88,6 +84,9 @@ def read_meta(path: str) -> Dict[str, Any]:
         data = file.read(64 * 1024)
     for marker, _, payload in parse(data):
         if marker == META_MARKER:
-            meta = json.loads(payload.decode("utf-8", "replace"))
+            try:
+                meta = json.loads(payload.decode("utf-8", "replace"))
+            except (ValueError, RecursionError):
+                return {}
             return meta if isinstance(meta, dict) else {}
     return {}

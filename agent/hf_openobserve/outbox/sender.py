@@ -57,13 +57,14 @@ class Sender:
         self._start_lock = threading.Lock()
         self._work = threading.Event()
         self._urgent = threading.Event()
-        self._drained = threading.Event()
+        self._state = threading.Condition()
+        self._requested = self._answered = 0
         self._flushes = 0
         self._failures = 0
         self._not_before = 0.0
         self._no_drain_before = 0.0
+        self._drained_for_s = 0.0
         self._patient = False
-        self._lost = 0
 
     def wake(self) -> None:
         """A span has been appended: see to it that the thread runs and knows. Called on the application's threads."""
@@ -71,6 +72,14 @@ class Sender:
             self._start()
         if not self._work.is_set():
             self._work.set()
+
+    def adopt(self) -> None:
+        """Start before the first span if there is something that others left.
+
+        Processes that live for one call each would otherwise leave theirs to the next one, again and again.
+        """
+        if any(store.has_others() for store in self.stores):
+            self.wake()
 
     def drain(self, timeout_s: float) -> bool:
         """One attempt to deliver what waits, now. True if the outbox was emptied within ``timeout_s`` seconds.
@@ -80,15 +89,22 @@ class Sender:
         """
         thread = self._thread
         now = time.monotonic()
-        if thread is None or not thread.is_alive() or timeout_s <= 0 or now < self._no_drain_before:
+        if thread is None or not thread.is_alive() or timeout_s <= 0:
             return False
-        self._drained.clear()
+        if now < self._no_drain_before and timeout_s <= self._drained_for_s:
+            return False
+        with self._state:
+            self._requested += 1
+            mine = self._requested
         self._urgent.set()
         self._work.set()
-        drained = self._drained.wait(timeout_s) and self._failures == 0
+        with self._state:
+            answered = self._state.wait_for(lambda: self._answered >= mine, timeout_s)
+        drained = answered and self._failures == 0
         if not drained:
             # Several may ask at exit, one after the other (our own hook, and each joined provider's): one budget for all.
             self._no_drain_before = now + timeout_s + DRAIN_AGAIN_AFTER_S
+            self._drained_for_s = timeout_s
         return drained
 
     def before_fork(self) -> None:
@@ -133,18 +149,27 @@ class Sender:
             self._thread = None
 
     def _turn(self) -> None:
-        """Wait for work and for its time, deliver once, say whether it was all."""
-        self._work.wait(IDLE_SCAN_S)
+        """Wait for work and for its time, deliver once, and tell those who asked for it."""
+        if not self._failures:  # what failed waits for its time below, though no further span comes
+            self._work.wait(IDLE_SCAN_S)
         pause = FLUSH_STEPS_S[min(self._flushes, len(FLUSH_STEPS_S) - 1)]
         self._urgent.wait(max(pause, self._not_before - time.monotonic()))
-        urgent = self._urgent.is_set()
+        # Cleared before the requests are counted: one that comes between the two is counted, or wakes the next turn.
         self._urgent.clear()
         self._work.clear()
-        if not (urgent and self._patient and time.monotonic() < self._not_before):
-            self.deliver()
+        with self._state:
+            requested = self._requested
+        asked = requested > self._answered
+        if not (asked and self._patient and time.monotonic() < self._not_before):
+            try:
+                self.deliver()
+            except Exception:  # noqa: BLE001 - nobody would start the thread again if no further span came
+                diagnostics.swallowed("delivery")
+                self._back_off(answers.Verdict(answers.RETRY, "an error of the agent's own"))
         self._flushes += 1
-        if urgent:
-            self._drained.set()
+        with self._state:
+            self._answered = requested
+            self._state.notify_all()
 
     def deliver(self) -> bool:
         """Send everything that can be claimed, until the server does not take it. True if nothing failed."""
@@ -166,9 +191,7 @@ class Sender:
                 delivered = False
                 break
             claimed.delete()
-        self._lost += store.make_room()
-        if self._lost:
-            diagnostics.say_once("the outbox is full: the oldest spans are dropped, see OPENOBSERVE_HF_OUTBOX_MAX_MB")
+        store.make_room()
         return delivered
 
     def _send(self, records: List[Record], store: Store) -> Tuple[List[Record], answers.Verdict]:
@@ -183,7 +206,8 @@ class Sender:
             if verdict.outcome == answers.ACCEPTED:
                 if verdict.rejected:
                     diagnostics.say_once(
-                        f"the server rejected {verdict.rejected} of {len(batch)} spans for good: {verdict.reason}"
+                        f"the server rejected {verdict.rejected} of {len(batch)} spans for good: {verdict.reason}",
+                        about="rejected",
                     )
             elif verdict.outcome == answers.REFUSED:
                 if len(batch) > 1:
@@ -191,8 +215,10 @@ class Sender:
                     middle = len(batch) // 2
                     pending[:0] = [batch[:middle], batch[middle:]]
                 else:
-                    store.set_aside(batch[0])
-                    diagnostics.say_once(f"the server refuses a span, which is set aside: {verdict.reason}")
+                    diagnostics.guarded("set aside", store.set_aside, batch[0])
+                    diagnostics.say_once(
+                        f"the server refuses a span, which is set aside: {verdict.reason}", about="set aside"
+                    )
             else:
                 return [record for left in (batch, *pending) for record in left], verdict
         return [], verdict
@@ -202,12 +228,14 @@ class Sender:
         where = self.client.destination.shown_endpoint
         diagnostics.debug(f"delivery to {where} failed: {verdict.reason}")
         if verdict.outcome == answers.BLOCKED:
-            diagnostics.say_once(f"{where} takes no spans: {verdict.reason}. They wait in the outbox")
+            # Gateways put a request id into every refusal: its beginning tells which kind it is.
+            kind = "blocked: " + verdict.reason[:16]
+            diagnostics.say_once(f"{where} takes no spans: {verdict.reason}. They wait in the outbox", about=kind)
             delay, self._patient = BLOCKED_RETRY_S, True
         elif verdict.retry_after_s is not None:
             delay, self._patient = verdict.retry_after_s, True
         else:
-            ceiling = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** (self._failures - 1))
+            ceiling = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(self._failures - 1, 16))
             delay, self._patient = random.uniform(0, ceiling), False  # noqa: S311 - full jitter, not cryptography
         self._not_before = time.monotonic() + delay
 

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 import uuid
-from typing import Callable, Iterator, List, Optional, Set, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from hf_openobserve import diagnostics
 from hf_openobserve.outbox import segment
@@ -35,6 +35,9 @@ Record = Tuple[int, bytes]
 """Start of the span in ns since the epoch, and its payload (see ``segment``)."""
 
 
+_Identity = Tuple[int, int]
+
+
 class OutboxUnavailableError(OSError):
     """No directory can be written, or it cannot be locked. The text says which and why."""
 
@@ -52,12 +55,12 @@ class DirectoryStore:
         """Held across a fork too: what is open then is in ``_descriptors``, for the child to close."""
         self._fd: Optional[int] = None
         self._path = ""
-        self._identity = (0, 0)
-        self._descriptors: Set[int] = set()
+        self._empty_size = 0
+        self._appending = 0
+        self._descriptors: Dict[int, _Identity] = {}
         if fcntl is None:
             raise OutboxUnavailableError("this platform has no kernel file locks")
-        _private_directory(root)
-        _private_directory(self.directory)
+        self._make_directories()
         # Proof that writing and locking work here, before a span depends on it.
         with self.lock:
             self._open()
@@ -69,21 +72,32 @@ class DirectoryStore:
         """
         record = segment.span_record(start_unix_nano, payload)
         with self.lock:
-            if self._fd is None or not self._is_still_there():
-                self._open()
-            assert self._fd is not None
-            before = os.fstat(self._fd).st_size
+            self._appending += 1
             try:
-                written = os.write(self._fd, record)
-            except OSError:
-                os.ftruncate(self._fd, before)
-                raise
-            if written != len(record):
-                # A full disk: what was written of it would tear the records that follow.
-                os.ftruncate(self._fd, before)
-                raise OSError(f"short write to the outbox: {written} of {len(record)} bytes")
-            if before + written >= MAX_SEGMENT_BYTES:
+                # An append within an append (a signal's, the garbage collector's) takes what the outer one looked at.
+                if self._fd is None or (self._appending == 1 and not self._is_still_there()):
+                    self._open()
+                size = self._write(record)
+            finally:
+                self._appending -= 1
+            full = size >= MAX_SEGMENT_BYTES and self._appending == 0
+            if full:
                 self._close()
+        if full:
+            self.make_room()
+
+    def _write(self, record: bytes) -> int:
+        """One ``write``; the size of the segment after it. Raises OSError when the disk does not take all of it."""
+        assert self._fd is not None
+        before = os.fstat(self._fd).st_size
+        written = os.write(self._fd, record)
+        if written == len(record):
+            return before + written
+        # A full disk: what was written of it is taken back, unless an append within this one stands behind it (then a
+        # reader passes over it).
+        if os.fstat(self._fd).st_size == before + written:
+            os.ftruncate(self._fd, before)
+        raise OSError(f"short write to the outbox: {written} of {len(record)} bytes")
 
     def seal(self) -> None:
         """Close the active segment, so that it can be claimed. The next span opens a new one."""
@@ -96,11 +110,15 @@ class DirectoryStore:
         """Segments nobody holds, oldest first, each locked while the caller works on it. Empty ones are removed."""
         for path in self.segments():
             claimed = self._claim(path)
-            if claimed is not None:
-                try:
+            if claimed is None:
+                continue
+            try:
+                if claimed.records:
                     yield claimed
-                finally:
-                    claimed.release()
+                else:
+                    claimed.delete()
+            finally:
+                claimed.release()
 
     def segments(self) -> List[str]:
         """Paths of all segments of this destination, oldest first (their names begin with the time of creation)."""
@@ -109,6 +127,10 @@ class DirectoryStore:
         except OSError:
             return []
         return [os.path.join(self.directory, name) for name in names]
+
+    def has_others(self) -> bool:
+        """True if there are segments of other processes, living or dead."""
+        return any(path != self._path for path in self.segments())
 
     def set_aside(self, record: Record) -> None:
         """Keep a span that the server refuses by itself under ``rejected/``, where nobody sends it again."""
@@ -133,48 +155,62 @@ class DirectoryStore:
                 claimed.delete()
                 claimed.release()
                 total -= size
+        if lost:
+            diagnostics.say_once("the outbox is full: the oldest spans are dropped, see OPENOBSERVE_HF_OUTBOX_MAX_MB")
         return lost
 
     def after_fork_in_child(self) -> None:
         """Let go of what the parent holds: close, never unlock (``LOCK_UN`` here would release the parent's lock)."""
         self.lock = threading.RLock()
-        descriptors, self._descriptors = self._descriptors, set()
+        self._appending = 0
         self._fd = None
-        for descriptor in descriptors:
-            try:
-                os.close(descriptor)
-            except OSError:
-                pass
+        for fd in list(self._descriptors):
+            self.close_descriptor(fd)
+
+    def close_descriptor(self, fd: int) -> None:
+        """Close a descriptor of ours, unless the application has closed it and the number is its own by now."""
+        identity = self._descriptors.pop(fd, None)
+        try:
+            if identity is not None and _identity(os.fstat(fd)) == identity:
+                os.close(fd)
+        except OSError:
+            pass
+
+    def _make_directories(self) -> None:
+        # The root may be a place the user shares with others: only our directory in it is made private.
+        os.makedirs(self.root, mode=0o700, exist_ok=True)
+        if hasattr(os, "getuid") and os.stat(self.root).st_uid not in (0, os.getuid()):
+            raise OutboxUnavailableError(f"{self.root} belongs to another user")
+        _private_directory(self.directory)
 
     def _is_still_there(self) -> bool:
-        """False if the segment was deleted under us, or its descriptor closed and reused by the application."""
+        """False if the segment was deleted under us, or its descriptor closed, or reused, by the application."""
         assert self._fd is not None
         try:
             status = os.fstat(self._fd)
+            if status.st_nlink > 0 and _identity(status) == self._descriptors.get(self._fd):
+                return True
         except OSError:
-            self._descriptors.discard(self._fd)
-            return False
-        if (status.st_dev, status.st_ino) != self._identity:
-            self._descriptors.discard(self._fd)  # the number is the application's now: not ours to close
-            return False
-        if status.st_nlink == 0:
-            self._close()
-            return False
-        return True
+            pass
+        self._close()
+        return False
 
     def _open(self) -> None:
         path, fd = self._create()
         try:
             written = os.write(fd, segment.meta_record(self.destination))
+            identity = _identity(os.fstat(fd))
         except OSError:
             os.close(fd)
             os.unlink(path)
             raise
-        status = os.fstat(fd)
-        self._identity = (status.st_dev, status.st_ino)
-        # A full disk may take a part: the next record's check of its own write says so, and a reader skips the rest.
+        if self._fd is not None:  # an append within this one has opened a segment meanwhile
+            os.close(fd)
+            os.unlink(path)
+            return
+        # A full disk may take a part of it: the next record's check of its own write says so, a reader skips the rest.
         self._empty_size = written
-        self._descriptors.add(fd)
+        self._descriptors[fd] = identity
         self._fd, self._path = fd, path
 
     def _create(self) -> Tuple[str, int]:
@@ -185,8 +221,7 @@ class DirectoryStore:
             try:
                 fd = os.open(path, flags, 0o600)
             except FileNotFoundError:
-                _private_directory(self.root)  # deleted under us
-                _private_directory(self.directory)
+                self._make_directories()  # deleted under us
                 continue
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -205,8 +240,7 @@ class DirectoryStore:
     def _close(self) -> None:
         if self._fd is not None:
             fd, self._fd = self._fd, None
-            self._descriptors.discard(fd)
-            os.close(fd)
+            self.close_descriptor(fd)
 
     def _claim(self, path: str) -> Optional[Claim]:
         with self.lock:
@@ -214,9 +248,9 @@ class DirectoryStore:
                 return None
             try:
                 fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
+                self._descriptors[fd] = _identity(os.fstat(fd))
             except OSError:
                 return None
-            self._descriptors.add(fd)
         claimed = Claim(self, path, fd)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -287,10 +321,8 @@ class Claim:
         """Give the lock back by closing. Idempotent."""
         with self._store.lock:
             fd, self._fd = self._fd, None
-            # In a forked child the number may have been closed already, and be the application's by now.
-            if fd is not None and fd in self._store._descriptors:  # noqa: SLF001
-                self._store._descriptors.discard(fd)  # noqa: SLF001
-                os.close(fd)
+            if fd is not None:
+                self._store.close_descriptor(fd)
 
 
 def destination_id(destination: str) -> str:
@@ -315,10 +347,17 @@ def temporary_root() -> str:
     return os.path.join(tempfile.gettempdir(), f"hf-openobserve-{user}", "outbox")
 
 
+def _own_temporary_root() -> str:
+    root = temporary_root()
+    # Anybody can make that name beforehand, and its owner could swap what we put into it.
+    _private_directory(os.path.dirname(root))
+    return root
+
+
 def open_store(explicit_root: Optional[str], destination: str, max_bytes: int) -> DirectoryStore:
     """The outbox at the configured place, the user's state directory, or a temporary one. Raises ``OutboxUnavailableError``."""
     reasons = []
-    candidates: List[Callable[[], str]] = [default_root, temporary_root]
+    candidates: List[Callable[[], str]] = [default_root, _own_temporary_root]
     if explicit_root:
         candidates = [lambda: explicit_root]
     for candidate in candidates:
@@ -333,11 +372,18 @@ def open_store(explicit_root: Optional[str], destination: str, max_bytes: int) -
 def _private_directory(path: str) -> None:
     """Create with 0700. An existing one must be ours, and is made private: others must not read or plant spans."""
     os.makedirs(path, mode=0o700, exist_ok=True)
-    status = os.stat(path)
+    status = os.lstat(path)
+    if not stat.S_ISDIR(status.st_mode):
+        raise OutboxUnavailableError(f"{path} is no directory of its own")
     if hasattr(os, "getuid") and status.st_uid != os.getuid():
         raise OutboxUnavailableError(f"{path} belongs to another user")
     if stat.S_IMODE(status.st_mode) & 0o077:
         os.chmod(path, 0o700)
+
+
+def _identity(status: os.stat_result) -> _Identity:
+    """Device and inode: what tells whether a descriptor's number is still the file we opened."""
+    return status.st_dev, status.st_ino
 
 
 def _new_name() -> str:
@@ -349,7 +395,7 @@ def _files(root: str) -> List[Tuple[str, str, int]]:
     found = []
     for directory, _, names in os.walk(root):
         for name in names:
-            if name.endswith(SUFFIX):
+            if name.endswith((SUFFIX, SUFFIX + ".tmp")):  # also what a process left half written
                 path = os.path.join(directory, name)
                 try:
                     found.append((name, path, os.stat(path).st_size))
