@@ -10,7 +10,7 @@ import atexit
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Set
 
 from hf_openobserve import diagnostics, quiet
 
@@ -29,11 +29,11 @@ _FORK_TIMEOUT_S = 2.0
 _lock = threading.RLock()
 _built = False
 _building = False
-_capturing = False
 _provider: Optional[TracerProvider] = None
 _processor: Optional[RecordingProcessor] = None
 _shut_down_pid = 0
-_following_multiprocessing = False
+_followed: Set[str] = set()
+"""The process pools that know of us, see ``_follow_process_pools``."""
 _held_for_fork: Dict[int, List[Any]] = {}
 """Locks that a thread (by its ident) holds while it forks."""
 _application_config: Any = None
@@ -42,21 +42,20 @@ _joined: List[Any] = []
 
 
 def activate() -> None:
-    """Build the pipeline if nobody has, and put OpenInference around the OpenAI clients. Once; later calls do nothing."""
-    global _capturing
-    if _capturing or not _lock.acquire(timeout=_LOCK_TIMEOUT_S):
+    """Build the pipeline if nobody has, and instrument the client libraries imported so far: once for each of them."""
+    if not _lock.acquire(timeout=_LOCK_TIMEOUT_S):
         return
     try:
         ours = provider()
-        if ours is not None and not _capturing:
-            from hf_openobserve.capture import openai
+        if ours is not None:
+            from hf_openobserve.capture import huggingface_hub, openai
 
             with quiet.imports():
                 openai.instrument(ours)
+                huggingface_hub.instrument(ours)
     except Exception as error:  # noqa: BLE001
         _step_back(error)
     finally:
-        _capturing = True
         _lock.release()
 
 
@@ -144,7 +143,9 @@ def _build() -> None:
     _provider = provider.build(_processor)
     _add_other_exporters(_provider, settings)
     atexit.register(diagnostics.guarded, "exit", _shut_down)
-    _follow_multiprocessing()
+    _follow_process_pools()
+    if sender is not None:
+        sender.adopt()
 
 
 def _outbox(settings: Settings) -> Any:
@@ -209,7 +210,7 @@ def _follow_forks() -> None:
 
 
 def _before_fork() -> None:
-    diagnostics.guarded("fork", _follow_multiprocessing)
+    diagnostics.guarded("fork", _follow_process_pools)
     diagnostics.guarded("fork", _hold_still)
 
 
@@ -248,20 +249,30 @@ def _after_fork_in_child() -> None:
         diagnostics.guarded("fork", _processor.after_fork_in_child)
 
 
-def _follow_multiprocessing() -> None:
-    """Its forked children leave by ``os._exit``, past the exit handlers of their parent, but run its own finalizers."""
-    global _following_multiprocessing
-    util = sys.modules.get("multiprocessing.util")
-    if util is None or _following_multiprocessing or _processor is None:
+def _follow_process_pools() -> None:
+    """Their forked children leave by ``os._exit``, past all exit handlers, but each has an end of its own to hook into."""
+    if _processor is None:
         return
-    _following_multiprocessing = True
-    util.register_after_fork(_processor, _finalize_in_multiprocessing_child)
-    if sys.modules["multiprocessing.process"].parent_process() is not None:
-        _finalize_in_multiprocessing_child(_processor)
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and "multiprocessing" not in _followed:
+        _followed.add("multiprocessing")
+        util.register_after_fork(_processor, _finalize_in_multiprocessing_child)
+        if sys.modules["multiprocessing.process"].parent_process() is not None:
+            _finalize_in_multiprocessing_child(_processor)
+    celery_signals = sys.modules.get("celery.signals")
+    if celery_signals is not None and "celery" not in _followed:
+        _followed.add("celery")
+        celery_signals.worker_process_shutdown.connect(_celery_child_ends, weak=False)
 
 
 def _finalize_in_multiprocessing_child(_: Any) -> None:
+    # A new one in each child: multiprocessing clears those of the parent first.
     sys.modules["multiprocessing.util"].Finalize(None, diagnostics.guarded, args=("exit", _shut_down), exitpriority=0)
+
+
+def _celery_child_ends(**_: Any) -> None:
+    # Before it says so to its parent, which then kills it.
+    diagnostics.guarded("exit", _shut_down)
 
 
 def _destination_endpoint() -> str:

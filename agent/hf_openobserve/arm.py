@@ -21,6 +21,15 @@ OPENAI_INSTRUMENTORS = (
 )
 """Modules with a class ``OpenAIInstrumentor``: an application that imports one instruments OpenAI itself."""
 
+HUGGINGFACE_HUB_CLIENTS = (
+    "huggingface_hub.inference._client",
+    "huggingface_hub.inference._generated._async_client",
+)
+"""Where ``InferenceClient`` and ``AsyncInferenceClient`` live. Imported when a program touches them, not before."""
+
+HUGGINGFACE_HUB_INSTRUMENTOR = "hf_openobserve.instrumentors.huggingface_hub"
+"""An application that imports our instrumentor instruments huggingface_hub itself."""
+
 door: "Optional[str]" = None
 """How the process was entered: ``pythonpath``, ``wrapper``, or None while nothing is armed."""
 
@@ -40,6 +49,10 @@ def arm(through: str, environ: "Mapping[str, str]" = os.environ) -> bool:
         trigger.on_import("openai", _openai_imported)
         for name in OPENAI_INSTRUMENTORS:
             trigger.on_import(name, _instrumentor_imported)
+    if "huggingface_hub" not in disabled:
+        for name in HUGGINGFACE_HUB_CLIENTS:
+            trigger.on_import(name, _huggingface_hub_imported)
+        trigger.on_import(HUGGINGFACE_HUB_INSTRUMENTOR, _own_instrumentor_imported)
     return True
 
 
@@ -53,3 +66,15 @@ def _instrumentor_imported(module: "ModuleType") -> None:
     from hf_openobserve.capture import foreign
 
     foreign.watch(module)
+
+
+def _huggingface_hub_imported(module: "ModuleType") -> None:
+    from hf_openobserve.capture import huggingface_hub
+
+    huggingface_hub.arm(module)
+
+
+def _own_instrumentor_imported(module: "ModuleType") -> None:
+    from hf_openobserve.capture import huggingface_hub
+
+    huggingface_hub.watch(module)

@@ -32,9 +32,10 @@ class OpenObserveDistro(BaseDistro):  # type: ignore[misc]
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
         """Instrument once the library is imported, if the instrumentor's metadata tells which it is; else at once.
 
-        ``openai`` is ours: four packages use that entry-point name, and one call must be one span (law 7).
+        ``openai`` and ``huggingface_hub`` are ours, armed already: four packages use the first name, and one call must
+        be one span (law 7).
         """
-        if arm.door is None or entry_point.name == "openai":
+        if arm.door is None or entry_point.name in ("openai", "huggingface_hub"):
             return
         modules = diagnostics.guarded("distro", _instrumented_modules, entry_point, default=None)
         if not modules:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from hf_openobserve import diagnostics
 from hf_openobserve.outbox import memory
 from hf_openobserve.outbox.memory import MemoryStore
 
@@ -193,3 +194,31 @@ def test_many_threads_lose_nothing():
     stop.set()
     claimant.join()
     assert sorted(got) == sorted(base * 1000 + number for base in range(8) for number in range(500))
+
+
+def test_threads_whose_disk_fails_at_once_lose_no_span(monkeypatch):
+    # The processor falls back to memory when the disk stops taking spans: for the first thread, and for the others.
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from hf_openobserve import privacy
+    from hf_openobserve.processor import RecordingProcessor
+
+    barrier = threading.Barrier(8)
+
+    class FullDisk:
+        def append(self, start_unix_nano, payload):
+            barrier.wait(10)
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(diagnostics, "_said", type(diagnostics._said)())
+    policy = privacy.build_policy(capture_content=True, environ={})
+    processor = RecordingProcessor(FullDisk(), None, policy, 1.0)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    tracer = provider.get_tracer("t")
+    threads = [threading.Thread(target=lambda: tracer.start_span("x").end()) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(starts(processor.store)) == 8

@@ -383,6 +383,42 @@ def test_a_program_that_closes_its_provider_ends_well(tmp_path, environ, said):
     assert said in stderr
 
 
+def test_threads_that_meet_the_applications_provider_join_it_once_and_not_before_it_is_done(tmp_path):
+    # A span that ends before our processor is there is lost; a processor that is there twice makes two rows of a call.
+    program = """
+        import sys, threading
+        from opentelemetry.sdk.trace import TracerProvider
+        from hf_openobserve import activate
+
+        class Theirs(TracerProvider):
+            def __init__(self):
+                super().__init__(shutdown_on_exit=False)
+                self.added = []
+
+            def add_span_processor(self, processor):
+                self.added.append(processor)
+                super().add_span_processor(processor)
+
+        sys.setswitchinterval(1e-6)
+        early = twice = 0
+        for _ in range(100):
+            theirs, barrier, seen = Theirs(), threading.Barrier(8), []
+            def work():
+                barrier.wait()
+                activate.join(theirs)
+                seen.append(len(theirs.added))
+            threads = [threading.Thread(target=work) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            early += 0 in seen
+            twice += len(theirs.added) != 1
+        print("too early:", early, "not once:", twice)
+    """
+    assert run(program, tmp_path) == (0, "too early: 0 not once: 0\n", "")
+
+
 def test_our_exit_is_not_the_sdks(tmp_path):
     program = """
         from opentelemetry.sdk.trace import SpanProcessor

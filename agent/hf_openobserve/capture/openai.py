@@ -7,14 +7,14 @@ openai are used: ``OpenAI``, ``AsyncOpenAI``, their ``request`` methods and ``ba
 from __future__ import annotations
 
 import functools
-import os
-import sys
-from typing import Any, List, Tuple
+from typing import Any, Tuple
 
 from hf_openobserve import diagnostics
+from hf_openobserve.capture.arming import Arming
 
-_armed: List[Tuple[type, Any, Any]] = []
-"""The classes whose constructor is replaced: (class, our constructor, the original)."""
+_arming = Arming()
+
+_imported = False
 
 _instrumentor: Any = None
 """Our instance of OpenInference's instrumentor while it is in place."""
@@ -25,50 +25,23 @@ _yielded = False
 
 def arm(openai: Any) -> None:
     """Replace the constructors until the first client is built, and ``request`` for good, beneath OpenInference."""
+    global _imported
+    _imported = True
     for name, make in (("OpenAI", _request), ("AsyncOpenAI", _async_request)):
         client_class = getattr(openai, name, None)
         if client_class is None or not hasattr(client_class, "request"):
             diagnostics.debug(f"openai.{name} has no request method: its calls are not captured")
             continue
-        _arm_constructor(client_class)
+        _arming.arm(client_class, "__init__")
         client_class.request = make(client_class.request)
-
-
-def _arm_constructor(client_class: Any) -> None:
-    original = client_class.__init__
-
-    @functools.wraps(original)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it is the class's __init__
-        _activate()
-        original(self, *args, **kwargs)
-
-    client_class.__init__ = __init__
-    _armed.append((client_class, __init__, original))
-
-
-def _disarm() -> None:
-    while _armed:
-        client_class, ours, original = _armed.pop()
-        # Somebody may have wrapped the constructor after us: then ours stays in their chain, and just passes on.
-        if client_class.__dict__.get("__init__") is ours:
-            client_class.__init__ = original  # type: ignore[misc]
-
-
-def _activate() -> None:
-    """Activate, then disarm: until it is done, a client built or used on another thread waits for it too."""
-    if _armed:
-        from hf_openobserve import activate
-
-        diagnostics.guarded("activate", activate.activate)
-        _disarm()
 
 
 def _request(original: Any) -> Any:
     @functools.wraps(original)
     def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _armed:
+        if _arming:
             # A client from before we were armed: what activation puts around this method must see this call too.
-            _activate()
+            _arming.activate()
             return self.request(*args, **kwargs)
         call = diagnostics.guarded("openai request", _begin, self, args, kwargs)
         try:
@@ -83,8 +56,8 @@ def _request(original: Any) -> Any:
 def _async_request(original: Any) -> Any:
     @functools.wraps(original)
     async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _armed:
-            _activate()
+        if _arming:
+            _arming.activate()
             return await self.request(*args, **kwargs)
         call = diagnostics.guarded("openai request", _begin, self, args, kwargs)
         try:
@@ -122,15 +95,17 @@ def _failed(call: Any, error: BaseException) -> None:
 
 
 def instrument(tracer_provider: Any) -> None:
-    """Put OpenInference around the clients, unless the application has done so itself.
+    """Put OpenInference around the clients, if the program has imported openai and does not do so itself.
 
     The instrumentor is loaded directly: version 0.1.18 (Python 3.8) has no entry point, and its version check asks for
     an openai that works no better than 1.66 does.
     """
     global _instrumentor
-    if _yielded or _instrumentor is not None:
+    if not _imported or _yielded or _instrumentor is not None:
         return
     from openinference.instrumentation.openai import OpenAIInstrumentor
+
+    from hf_openobserve.capture.trace_config import trace_config
 
     class AgentInstrumentor(OpenAIInstrumentor):  # type: ignore[misc]
         # A singleton of its own: the application's OpenAIInstrumentor() reports what it would without us.
@@ -138,16 +113,7 @@ def instrument(tracer_provider: Any) -> None:
         _is_instrumented_by_opentelemetry = False
 
     _instrumentor = AgentInstrumentor()
-    _instrumentor.instrument(tracer_provider=tracer_provider, skip_dep_check=True, config=_trace_config())
-
-
-def _trace_config() -> Any:
-    """OpenInference's configuration from the environment, but images reach ``privacy`` whole, to be digested there."""
-    from openinference.instrumentation import TraceConfig
-
-    if "OPENINFERENCE_BASE64_IMAGE_MAX_LENGTH" in os.environ:
-        return TraceConfig()
-    return TraceConfig(base64_image_max_length=sys.maxsize)
+    _instrumentor.instrument(tracer_provider=tracer_provider, skip_dep_check=True, config=trace_config())
 
 
 def yield_to_application() -> None:

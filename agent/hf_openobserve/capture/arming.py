@@ -1,0 +1,62 @@
+"""Stage one for a client library: methods of its classes are replaced until the first client is built or used.
+
+Nothing of OpenTelemetry is imported here: a program that imports a client library and never uses it pays for no more.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any, List, Tuple
+
+from hf_openobserve import diagnostics
+
+
+class Arming:
+    """The replaced methods of one library."""
+
+    def __init__(self) -> None:
+        self._armed: List[Tuple[Any, str, Any, Any]] = []
+
+    def __bool__(self) -> bool:
+        """True while the library's first client has neither been built nor used."""
+        return bool(self._armed)
+
+    def arm(self, client_class: Any, name: str) -> None:
+        """Let the next call of ``client_class.name`` activate, and then run what activation has put in its place."""
+        original = getattr(client_class, name)
+        if inspect.iscoroutinefunction(original):
+
+            @functools.wraps(original)
+            async def armed(*args: Any, **kwargs: Any) -> Any:
+                return await self._instead_of(original, client_class, name)(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(original)
+            def armed(*args: Any, **kwargs: Any) -> Any:
+                return self._instead_of(original, client_class, name)(*args, **kwargs)
+
+        setattr(client_class, name, armed)
+        self._armed.append((client_class, name, armed, original))
+
+    def activate(self) -> None:
+        """Activate, then disarm: until it is done, a client built or used on another thread waits for it too."""
+        if self._armed:
+            from hf_openobserve import activate
+
+            diagnostics.guarded("activate", activate.activate)
+            self.disarm()
+
+    def disarm(self) -> None:
+        """Put the methods back. One that somebody has wrapped after us stays in their chain, and just passes on."""
+        while self._armed:
+            client_class, name, ours, original = self._armed.pop()
+            if vars(client_class).get(name) is ours:
+                setattr(client_class, name, original)
+
+    def _instead_of(self, original: Any, client_class: Any, name: str) -> Any:
+        if not self._armed:
+            return original
+        self.activate()
+        return getattr(client_class, name)

@@ -1,0 +1,41 @@
+"""``HuggingFaceHubInstrumentor``: huggingface_hub's inference clients as OpenTelemetry spans, one per call.
+
+An instrumentor as the stock distro loads it (entry point ``huggingface_hub``). It does not import huggingface_hub: the
+hooks are put on each client when the program imports it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Collection
+
+from openinference.instrumentation import OITracer, TraceConfig
+from opentelemetry import trace
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+
+from hf_openobserve import __version__, trigger
+from hf_openobserve.instrumentors import hooks
+from hf_openobserve.instrumentors.call import Tracing
+
+
+class HuggingFaceHubInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+    """Instruments ``huggingface_hub.InferenceClient`` and ``AsyncInferenceClient``.
+
+    ``instrument()`` takes ``tracer_provider`` (default: the global one), ``config``, OpenInference's ``TraceConfig``
+    (default: what ``OPENINFERENCE_HIDE_*`` says), and ``stream_usage``, see there (default: ``off``, requests go out as
+    the program makes them).
+    """
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """The versions that are tested. Newer ones are tried: a hook that no longer fits is left out."""
+        return ("huggingface_hub >= 0.30",)
+
+    def _instrument(self, **kwargs: Any) -> None:
+        config = kwargs.get("config") or TraceConfig()
+        tracer = trace.get_tracer(__name__, __version__, tracer_provider=kwargs.get("tracer_provider"))
+        stream_usage = kwargs.get("stream_usage", "off")
+        hooks.trace_with(Tracing(OITracer(tracer, config=config), config, stream_usage))
+        for name in hooks.CLIENTS:
+            trigger.on_import(name, hooks.install)
+
+    def _uninstrument(self, **_: Any) -> None:
+        hooks.uninstall()

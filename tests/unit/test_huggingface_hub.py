@@ -1,0 +1,600 @@
+"""The pure parts of the huggingface_hub instrumentor, as tables: routing, bodies, failures, pace, and asking for usage."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any, Dict, Optional
+
+import pytest
+
+from hf_openobserve import arm
+from hf_openobserve.instrumentors import failure, hooks, messages, pace, routing, stream_usage
+
+ANY_IMAGES = messages.Images()
+ROUTER = "https://router.huggingface.co/v1/chat/completions"
+
+
+def route(url, model="org/name", provider=None, headers=None, by_address=False):
+    return routing.request_attributes(
+        url=url, model=model, provider=provider, headers=headers or {}, by_address=by_address
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "parts"),
+    [
+        ("org/name", ("org/name", None, None)),
+        ("org/name:fastest", ("org/name", "fastest", None)),
+        ("org/name:cheapest", ("org/name", "cheapest", None)),
+        ("org/name:preferred", ("org/name", "preferred", None)),
+        ("org/name:together", ("org/name", None, "together")),
+        ("org/name:fal-ai", ("org/name", None, "fal-ai")),
+        ("org/name:", ("org/name:", None, None)),
+        (":together", (":together", None, None)),
+    ],
+)
+def test_a_model_id_has_a_base_and_a_policy_or_a_provider(model, parts):
+    assert tuple(routing.split_model(model)) == parts
+
+
+@pytest.mark.parametrize(
+    ("url", "pinned", "kind"),
+    [
+        (ROUTER, False, "router"),
+        ("https://router.huggingface.co/together/v1/chat/completions", True, "router_provider"),
+        ("https://router.huggingface.co/hf-inference/models/org/name", False, "router_provider"),
+        ("https://abc.us-east-1.aws.endpoints.huggingface.cloud/v1/chat/completions", False, "dedicated"),
+        ("http://127.0.0.1:8080/v1/chat/completions", True, "local"),
+        ("http://localhost:8080/v1", False, "local"),
+        ("https://api.together.xyz/v1/chat/completions", True, "provider"),
+        ("https://llm.example.com/v1", False, "other"),
+        ("https://endpoints.huggingface.cloud.example.com/v1", False, "other"),
+    ],
+)
+def test_the_kind_of_endpoint_is_what_the_address_says(url, pinned, kind):
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    assert routing.endpoint_kind(parts.hostname, parts.path, pinned=pinned) == kind
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (
+            {"url": ROUTER, "model": "org/name:cheapest"},
+            {"hf.endpoint.kind": "router", "hf.model.base": "org/name", "hf.model.policy": "cheapest"},
+        ),
+        (
+            {"url": ROUTER, "model": "org/name:together"},
+            {"hf.endpoint.kind": "router", "hf.model.base": "org/name", "hf.provider.requested": "together"},
+        ),
+        (
+            {"url": "https://router.huggingface.co/novita/v3/openai/chat/completions", "provider": "novita"},
+            {
+                "hf.endpoint.kind": "router_provider",
+                "hf.model.base": "org/name",
+                "hf.provider.requested": "novita",
+                "hf.provider.served": "novita",
+            },
+        ),
+        (
+            {"url": ROUTER, "provider": "fastest"},
+            {"hf.endpoint.kind": "router", "hf.model.base": "org/name", "hf.model.policy": "fastest"},
+        ),
+        ({"url": ROUTER, "provider": "auto"}, {"hf.endpoint.kind": "router", "hf.model.base": "org/name"}),
+        (
+            {"url": "https://api.together.xyz/v1/chat/completions", "provider": "together"},
+            {"hf.endpoint.kind": "provider", "hf.model.base": "org/name", "hf.provider.requested": "together"},
+        ),
+        (
+            {"url": "https://llm.example.com/v1", "provider": "together", "by_address": True, "model": "llama3:8b"},
+            {"hf.endpoint.kind": "other", "hf.model.base": "llama3:8b"},
+        ),
+        (
+            {"url": ROUTER, "model": None, "headers": {"X-HF-Bill-To": "my-org", "authorization": "Bearer x"}},
+            {"hf.endpoint.kind": "router", "hf.bill_to": "my-org"},
+        ),
+    ],
+)
+def test_a_request_says_where_it_goes_and_no_more(call, expected):
+    attributes = route(**call)
+    assert {name: value for name, value in attributes.items() if name.startswith("hf.")} == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "port"),
+    [
+        (ROUTER, "router.huggingface.co", 443),
+        ("http://127.0.0.1:8080/v1", "127.0.0.1", 8080),
+        ("http://[::1]/v1", "::1", 80),
+    ],
+)
+def test_server_address_and_port(url, address, port):
+    attributes = route(url)
+    assert (attributes["server.address"], attributes["server.port"]) == (address, port)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, {}),
+        ({"x-inference-provider": "together"}, {"hf.provider.served": "together"}),
+        ({"x-request-id": "Root=1-a", "x-amzn-trace-id": "b"}, {"hf.request_id": "Root=1-a"}),
+        ({"x-amz-cf-id": "c"}, {"hf.request_id": "c"}),
+        ({"inference-id": "0-019ff"}, {"hf.inference_id": "0-019ff"}),
+        ({"server": "llama.cpp"}, {"hf.endpoint.server": "llama.cpp"}),
+        ({"server": "uvicorn"}, {}),
+        ({"x-time-per-token": "12"}, {"hf.endpoint.server": "tgi"}),
+    ],
+)
+def test_response_headers_say_who_answered(headers, expected):
+    assert routing.response_attributes(headers) == expected
+
+
+def test_tokens_in_headers_are_taken_as_numbers_only():
+    counts = routing.header_token_counts({"x-prompt-tokens": "7", "x-generated-tokens": "many"})
+    assert counts == {"llm.token_count.prompt": 7}
+
+
+# Bodies.
+
+
+def test_a_chat_request_in_openinference_names():
+    attributes = messages.chat_request(
+        {
+            "model": "provider/other-name",
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": [{"type": "text", "text": "What is it?"}, image("http://x.invalid/a.png")]},
+                {"role": "assistant", "content": None, "tool_calls": [tool_call("c1", "look", '{"at": 1}')]},
+                {"role": "tool", "tool_call_id": "c1", "name": "look", "content": "a sea"},
+            ],
+            "tools": [{"type": "function", "function": {"name": "look"}}],
+            "max_tokens": 8,
+        },
+        "org/name",
+        ANY_IMAGES,
+    )
+    prefix = "llm.input_messages."
+    assert {name[len(prefix) :]: value for name, value in attributes.items() if name.startswith(prefix)} == {
+        "0.message.role": "system",
+        "0.message.content": "Be brief.",
+        "1.message.role": "user",
+        "1.message.contents.0.message_content.type": "text",
+        "1.message.contents.0.message_content.text": "What is it?",
+        "1.message.contents.1.message_content.type": "image",
+        "1.message.contents.1.message_content.image.image.url": "http://x.invalid/a.png",
+        "2.message.role": "assistant",
+        "2.message.tool_calls.0.tool_call.id": "c1",
+        "2.message.tool_calls.0.tool_call.function.name": "look",
+        "2.message.tool_calls.0.tool_call.function.arguments": '{"at": 1}',
+        "3.message.role": "tool",
+        "3.message.name": "look",
+        "3.message.tool_call_id": "c1",
+        "3.message.content": "a sea",
+    }
+    assert json.loads(attributes["llm.tools.0.tool.json_schema"])["function"]["name"] == "look"
+    assert json.loads(attributes["llm.invocation_parameters"]) == {"model": "org/name", "max_tokens": 8}
+    assert json.loads(attributes["input.value"])["model"] == "provider/other-name"
+
+
+def image(url):
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def tool_call(identifier, name, arguments):
+    return {"id": identifier, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+SHORT, LONG = "data:image/png;base64,AAAA", "data:image/png;base64," + "A" * 500
+
+
+@pytest.mark.parametrize(
+    ("images", "url", "left"),
+    [
+        (messages.Images(max_length=100), SHORT, True),
+        (messages.Images(max_length=100), LONG, False),
+        (messages.Images(max_length=1000), LONG, True),
+        (messages.Images(hidden=True), SHORT, False),
+        (messages.Images(hidden=True), "http://x.invalid/a.png", True),
+    ],
+)
+def test_images_in_the_recorded_request_follow_the_configuration(images, url, left):
+    body = {"messages": [{"role": "user", "content": [image(url)]}]}
+    value = messages.chat_request(body, None, images)["input.value"]
+    assert (url in value) is left
+    assert (messages.REDACTED in value) is not left
+    assert body["messages"][0]["content"][0]["image_url"]["url"] == url, "what is sent is untouched"
+
+
+@pytest.mark.parametrize(
+    ("body", "parameters"),
+    [
+        (
+            {"inputs": "The sea", "parameters": {"max_new_tokens": 8, "stop": ["."]}, "stream": True},
+            {"model": "org/name", "stream": True, "max_new_tokens": 8, "stop": ["."]},
+        ),
+        (
+            {"prompt": "The sea", "max_new_tokens": 8, "model": "other"},
+            {"model": "org/name", "max_new_tokens": 8},
+        ),
+    ],
+)
+def test_a_generation_request_in_both_forms(body, parameters):
+    attributes = messages.generation_request(body, "org/name", ANY_IMAGES)
+    assert attributes["llm.prompts.0.prompt.text"] == "The sea"
+    assert attributes["gen_ai.request.max_tokens"] == 8
+    assert json.loads(attributes["llm.invocation_parameters"]) == parameters
+
+
+@pytest.mark.parametrize(
+    ("body", "texts"),
+    [
+        ({"inputs": "a"}, ["a"]),
+        ({"inputs": ["a", "b"]}, ["a", "b"]),
+        ({"input": ["a", "b"], "model": "m"}, ["a", "b"]),
+        ({"inputs": {"source_sentence": "a", "sentences": ["b", "c"]}}, ["a", "b", "c"]),
+    ],
+)
+def test_texts_to_embed(body, texts):
+    attributes = messages.embedding_request(body, None, ANY_IMAGES)
+    assert [value for name, value in attributes.items() if name.startswith("embedding.embeddings.")] == texts
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        (None, {}),
+        ({}, {}),
+        (
+            {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+            {"prompt": 3, "completion": 2, "total": 5},
+        ),
+        (
+            {
+                "prompt_tokens": 3,
+                "prompt_tokens_details": {"cached_tokens": 1},
+                "completion_tokens_details": {"reasoning_tokens": 2},
+            },
+            {"prompt": 3, "prompt_details.cache_read": 1, "completion_details.reasoning": 2},
+        ),
+        ({"prompt_tokens": None, "completion_tokens": "2", "prompt_tokens_details": None}, {}),
+    ],
+)
+def test_usage_is_taken_as_far_as_it_goes(usage, counts):
+    expected = {"llm.token_count." + name: count for name, count in counts.items()}
+    assert messages.usage_attributes(usage) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ([{"generated_text": "blue"}], {"llm.choices.0.completion.text": "blue"}),
+        (
+            {"generated_text": "blue", "details": {"finish_reason": "length", "generated_tokens": 4, "prefill": []}},
+            {
+                "llm.choices.0.completion.text": "blue",
+                "llm.finish_reason": "length",
+                "llm.token_count.completion": 4,
+            },
+        ),
+        (
+            {"generated_text": "b", "details": {"generated_tokens": 1, "prefill": [{"id": 1}, {"id": 2}]}},
+            {
+                "llm.choices.0.completion.text": "b",
+                "llm.token_count.completion": 1,
+                "llm.token_count.prompt": 2,
+            },
+        ),
+        (
+            {
+                "model": "m",
+                "choices": [{"text": "blue", "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+            },
+            {
+                "llm.choices.0.completion.text": "blue",
+                "llm.finish_reason": "stop",
+                "llm.model_name": "m",
+                "llm.token_count.prompt": 3,
+                "llm.token_count.completion": 1,
+                "llm.token_count.total": 4,
+            },
+        ),
+        ("nonsense", {}),
+    ],
+)
+def test_generation_answers_in_every_form(answer, expected):
+    attributes = messages.generation_answer(json.dumps(answer), answer)
+    assert attributes.pop("output.value") == json.dumps(answer)
+    assert attributes.pop("output.mime_type") == "application/json"
+    assert attributes == expected
+
+
+@pytest.mark.parametrize("model_first", [True, False])
+def test_an_embedding_answer_gives_model_and_usage_without_being_parsed(model_first):
+    described = {"model": "bge-small-en", "usage": {"prompt_tokens": 7, "total_tokens": 7}}
+    vectors = {"data": [{"embedding": [0.25] * 4000}]}
+    body = {**described, **vectors} if model_first else {**vectors, **described}
+    assert messages.embedding_answer(json.dumps(body).encode()) == {
+        "embedding.model_name": "bge-small-en",
+        "llm.token_count.prompt": 7,
+        "llm.token_count.total": 7,
+    }
+
+
+@pytest.mark.parametrize("body", [b"[[0.1, 0.2]]", b"", b'{"usage"', b'{"usage": nothing}'])
+def test_an_embedding_answer_without_usage_gives_none(body):
+    assert messages.embedding_answer(body) == {}
+
+
+@dataclasses.dataclass
+class Chunk:
+    choices: Any = ()
+    usage: Optional[Dict[str, Any]] = None
+    id: str = "x"
+    model: str = "m"
+
+
+def delta(index=0, finish_reason=None, **members):
+    return SimpleNamespace(index=index, finish_reason=finish_reason, delta=SimpleNamespace(**members))
+
+
+def test_a_chat_stream_is_put_together_once_at_its_end():
+    stream = messages.ChatStream()
+    contents = [
+        stream.add(Chunk([delta(role="assistant", content=None)])),
+        stream.add(Chunk([delta(content="Hel"), delta(1, role="assistant", content="Ho")])),
+        stream.add(Chunk([delta(content="lo", reasoning="why")])),
+        stream.add(Chunk([delta(finish_reason="stop"), delta(1, finish_reason="length")])),
+        stream.add(Chunk([], usage={"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7})),
+    ]
+    assert contents == [False, True, True, False, False]
+    attributes = stream.attributes()
+    assert attributes["llm.output_messages.0.message.content"] == "Hello"
+    assert attributes["llm.output_messages.1.message.content"] == "Ho"
+    assert attributes["llm.finish_reason"] == "stop"
+    assert attributes["llm.token_count.total"] == 7
+    answer = json.loads(attributes["output.value"])
+    assert answer["choices"][0]["message"] == {"role": "assistant", "content": "Hello", "reasoning": "why"}
+    assert answer["choices"][1]["finish_reason"] == "length"
+
+
+def test_the_pieces_of_streamed_tool_calls_are_joined():
+    def piece(index, arguments, **members):
+        function = SimpleNamespace(name=members.pop("name", None), arguments=arguments)
+        return SimpleNamespace(index=index, id=members.get("id"), function=function)
+
+    stream = messages.ChatStream()
+    for calls in (
+        [piece(0, "", id="c1", name="look")],
+        [piece(0, '{"at":')],
+        [piece(0, " 1}"), piece(1, "{}", id="c2", name="wait")],
+    ):
+        assert stream.add(Chunk([delta(tool_calls=calls)]))
+    attributes = stream.attributes()
+    prefix = "llm.output_messages.0.message.tool_calls."
+    assert {name[len(prefix) :]: value for name, value in attributes.items() if name.startswith(prefix)} == {
+        "0.tool_call.id": "c1",
+        "0.tool_call.function.name": "look",
+        "0.tool_call.function.arguments": '{"at": 1}',
+        "1.tool_call.id": "c2",
+        "1.tool_call.function.name": "wait",
+        "1.tool_call.function.arguments": "{}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("chunks", "text", "tokens"),
+    [
+        (["The", " sea", ""], "The sea", None),
+        (
+            [
+                SimpleNamespace(token=SimpleNamespace(text="The", special=False), generated_text=None, details=None),
+                SimpleNamespace(
+                    token=SimpleNamespace(text="</s>", special=True),
+                    generated_text="The sea",
+                    details={"generated_tokens": 2, "finish_reason": "eos_token"},
+                ),
+            ],
+            "The sea",
+            2,
+        ),
+    ],
+)
+def test_a_streamed_generation_is_put_together(chunks, text, tokens):
+    stream = messages.GenerationStream()
+    for chunk in chunks:
+        stream.add(chunk)
+    attributes = stream.attributes()
+    assert attributes["llm.choices.0.completion.text"] == text
+    assert attributes.get("llm.token_count.completion") == tokens
+
+
+# Failures.
+
+
+class FakeError(Exception):
+    """An error as huggingface_hub raises it, whatever HTTP library is beneath."""
+
+    def __init__(self, *args, response=None, **members):
+        super().__init__(*args)
+        self.response = response
+        vars(self).update(members)
+
+
+FakeError.__module__ = "huggingface_hub.errors"
+
+
+def response(status_code, body, headers=None):
+    def parse():
+        if isinstance(body, Exception):
+            raise body
+        return body
+
+    return SimpleNamespace(status_code=status_code, json=parse, headers=headers or {})
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            FakeError("402 Client Error", response=response(402, {"error": "You have depleted your credits."})),
+            "FakeError: 402 Payment Required: You have depleted your credits.",
+        ),
+        (
+            FakeError("x", response=response(400, {"error": {"message": "No such model.", "code": "model_not"}})),
+            "FakeError: 400 Bad Request: No such model.",
+        ),
+        (
+            FakeError("x", response=response(409, {"detail": [{"loc": ["body"], "msg": "Field required"}]})),
+            "FakeError: 409 Conflict: Field required",
+        ),
+        (FakeError("x", response=response(503, {})), "FakeError: 503 Service Unavailable"),
+        (
+            FakeError("x", response=response(502, ValueError("not JSON")), server_message="upstream\n gone"),
+            "FakeError: 502 Bad Gateway: upstream gone",
+        ),
+        (FakeError("x", response=response(499, {"error": ["a", "b"]})), "FakeError: 499: a; b"),
+        (
+            FakeError("400", status=429, headers={}, response_error_payload={"error": "slow down"}),
+            "FakeError: 429 Too Many Requests: slow down",
+        ),
+        (FakeError({"message": "Broken in the stream", "type": "x"}), "FakeError: Broken in the stream"),
+        (FakeError("Inference call\ntimed out"), "FakeError: Inference call timed out"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+    ],
+)
+def test_a_failure_reads_as_a_person_would_write_it(error, message):
+    assert failure.describe(error).message == message
+
+
+def test_the_status_of_a_text_generation_error_is_its_causes():
+    error = FakeError("Input too long")
+    error.__cause__ = FakeError("422", response=response(422, {"error": "Input too long"}, {"x-request-id": "r"}))
+    told = failure.describe(error)
+    assert (told.status_code, told.headers) == (422, {"x-request-id": "r"})
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(FakeError(), "huggingface_hub.FakeError"), (ValueError(), "ValueError"), (TimeoutError(), "TimeoutError")],
+)
+def test_error_type_is_the_package_and_the_class(error, expected):
+    assert failure.error_type_of(error) == expected
+
+
+# Pace.
+
+
+def test_pace_counts_only_what_is_known(monkeypatch):
+    clock = iter([1.0, 1.5, 1.6, 2.0, 5.0, 6.0])
+    monkeypatch.setattr(pace, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    stream = pace.Pace(began=0.5)
+    for content in (False, True, True):
+        stream.asked()
+        stream.came()
+        if content:
+            stream.had_content()
+    assert stream.attributes(3) == {
+        "hf.stream.chunks": 3,
+        "hf.stream.longest_wait": 1.0,
+        "gen_ai.response.time_to_first_chunk": 1.5,
+        "hf.stream.time_per_output_token": 2.0,
+        "hf.stream.tokens_per_second": 0.5,
+    }
+    assert set(stream.attributes(None)) == {
+        "hf.stream.chunks",
+        "hf.stream.longest_wait",
+        "gen_ai.response.time_to_first_chunk",
+    }
+    assert pace.Pace(began=0.5).attributes(3) == {}
+
+
+# Asking for usage.
+
+
+@dataclasses.dataclass
+class Parameters:
+    json: Any
+    url: str = ROUTER
+
+
+STREAMED = {"model": "m", "stream": True, "messages": []}
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "body", "asks"),
+    [
+        ("auto", "router", STREAMED, True),
+        ("auto", "dedicated", STREAMED, True),
+        ("auto", "local", STREAMED, False),
+        ("auto", "other", STREAMED, False),
+        ("on", "other", STREAMED, True),
+        ("off", "router", STREAMED, False),
+        ("on", "router", {**STREAMED, "stream": False}, False),
+        ("on", "router", {**STREAMED, "stream_options": {"include_usage": False}}, False),
+        ("on", "router", None, False),
+    ],
+)
+def test_who_is_asked_for_the_usage_of_a_stream(mode, kind, body, asks):
+    parameters = Parameters(body, url=f"https://{kind}.invalid")
+    before = json.dumps(body)
+    asking = stream_usage.asking(parameters, mode, kind)
+    assert (asking is not None) is asks
+    assert json.dumps(parameters.json) == before, "the program's own parameters are not changed"
+    if asks:
+        assert asking.json == {**body, "stream_options": {"include_usage": True}}
+
+
+@pytest.mark.parametrize(
+    ("status_code", "text", "refusal"),
+    [
+        (400, "Unrecognized request argument: stream_options", True),
+        (422, '{"detail": [{"loc": ["body", "stream_options", "include_usage"]}]}', True),
+        (400, "max_tokens must be a number", False),
+        (500, "stream_options", False),
+        (None, "stream_options", False),
+    ],
+)
+def test_a_refusal_names_the_option_and_is_remembered(status_code, text, refusal, monkeypatch):
+    monkeypatch.setattr(stream_usage, "_refused", set())
+    parameters = Parameters(STREAMED)
+    assert stream_usage.is_refusal(parameters, status_code, text) is refusal
+    assert (stream_usage.asking(parameters, "on", "router") is None) is refusal
+
+
+@pytest.mark.parametrize(
+    ("chunk", "served", "extra"),
+    [
+        (Chunk([], usage={"total_tokens": 1}), "together", True),
+        (Chunk([], usage={"total_tokens": 1}), None, True),
+        (Chunk([], usage={"total_tokens": 1}), "novita", False),
+        (Chunk([delta(content="x")], usage={"total_tokens": 1}), "together", False),
+        (Chunk([], usage=None), "together", False),
+    ],
+)
+def test_only_the_chunk_that_the_option_brought_is_kept_from_the_program(chunk, served, extra):
+    assert stream_usage.is_extra(chunk, {"hf.provider.served": served}) is extra
+
+
+# The names of huggingface_hub's modules.
+
+
+def test_the_trigger_and_the_hooks_wait_for_the_same_modules():
+    assert set(arm.HUGGINGFACE_HUB_CLIENTS) == set(hooks.CLIENTS)
+
+
+def test_the_instrumentor_imports_no_huggingface_hub():
+    program = (
+        "import sys\n"
+        "from hf_openobserve.instrumentors.huggingface_hub import HuggingFaceHubInstrumentor\n"
+        "HuggingFaceHubInstrumentor().instrument(skip_dep_check=True)\n"
+        "assert 'huggingface_hub' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
