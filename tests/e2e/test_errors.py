@@ -7,8 +7,6 @@ import pytest
 import harness
 from scripted import Reply, ScriptedEndpoint, chat_body
 
-pytestmark = pytest.mark.matrix
-
 CREDITS = (
     "You have depleted your monthly included credits. Purchase pre-paid credits to continue using Inference Providers."
 )

@@ -6,8 +6,6 @@ import pytest
 
 import harness
 
-pytestmark = pytest.mark.matrix
-
 WHAT_IT_PAID = """
 import sys, threading
 paid = [name for name in sys.modules if name.partition(".")[0] in ("opentelemetry", "openinference", "requests", "google", "dotenv")]

@@ -14,8 +14,6 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext
 from hf_openobserve.capture import calls
 from hf_openobserve.columns import CallFacts
 
-pytestmark = pytest.mark.matrix
-
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 
 

@@ -24,8 +24,6 @@ from hf_openobserve.record import (
     SpanRecord,
 )
 
-pytestmark = pytest.mark.matrix
-
 MODEL = "meta-llama/Llama-3.1-8B-Instruct:fastest"
 RESOLVED = "llama3.1-8b"
 ROUTER = CallFacts(host="router.huggingface.co", port=443, model=MODEL, max_tokens=64)

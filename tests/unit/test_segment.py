@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 from hf_openobserve.outbox import segment
 
-pytestmark = pytest.mark.matrix
-
 DESTINATION = "openobserve https://o2.example.com/api/default/v1/traces stream=default"
 SPANS = [(1, b"one"), (2, b""), (3, b"three" * 50), (2**64 - 1, bytes(range(256)))]
 

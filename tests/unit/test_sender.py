@@ -26,8 +26,6 @@ from hf_openobserve.outbox.sender import Sender
 from hf_openobserve.outbox.store import REJECTED, DirectoryStore
 from hf_openobserve.record import ResourceRecord, ScopeRecord, SpanRecord
 
-pytestmark = pytest.mark.matrix
-
 AGENT = Path(sender_module.__file__).resolve().parents[2]
 MIB = 1024 * 1024
 
