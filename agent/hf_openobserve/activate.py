@@ -85,9 +85,19 @@ def provider() -> Optional[TracerProvider]:
 
 def join(theirs: Any) -> None:
     """Add our processor to the application's provider, once, unless that one delivers to the same place already."""
-    if any(known is theirs for known in _joined):
+    if any(known is theirs for known in _joined) or not _lock.acquire(timeout=_LOCK_TIMEOUT_S):
         return
-    _joined.append(theirs)
+    try:
+        if not any(known is theirs for known in _joined):
+            try:
+                _join(theirs)
+            finally:
+                _joined.append(theirs)  # last: a span that starts on another thread meanwhile waits until it is done
+    finally:
+        _lock.release()
+
+
+def _join(theirs: Any) -> None:
     if provider() is None or _processor is None or theirs is _provider:
         return
     add_span_processor = getattr(theirs, "add_span_processor", None)

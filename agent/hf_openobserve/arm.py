@@ -1,4 +1,4 @@
-"""Stage one: wait for an LLM client's import, and replace nothing but that client's constructors.
+"""Stage one: wait for an LLM client's import, and replace nothing but what builds or first uses that client.
 
 Everything a process pays that imports no client is here and in ``trigger``. Everything it pays that imports one but
 builds none is in ``capture`` (no OpenTelemetry module is imported before the first client is built).

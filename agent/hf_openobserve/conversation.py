@@ -24,6 +24,8 @@ PREFIXES = (
 _DEEPEST = 16
 """Levels of a name that are told apart; OpenInference's have nine."""
 
+_LONGEST_INDEX = 9
+
 Message = Dict[str, Any]
 
 
@@ -117,7 +119,7 @@ def _entries(tree: Mapping[str, Any], name: str) -> List[Mapping[str, Any]]:
     node = tree.get(name)
     if not isinstance(node, _Node):
         return []
-    numbers = sorted((key for key in node if key.isdecimal()), key=int)
+    numbers = sorted((key for key in node if key.isdecimal() and len(key) <= _LONGEST_INDEX), key=int)
     return [node[key] for key in numbers if isinstance(node[key], _Node)]
 
 

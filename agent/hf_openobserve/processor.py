@@ -6,6 +6,7 @@ no exception that reaches the application (law 1).
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from opentelemetry.sdk.trace import SpanProcessor
@@ -39,6 +40,7 @@ class RecordingProcessor(SpanProcessor):
         self.sender = sender
         self.policy = policy
         self.exit_timeout_s = exit_timeout_s
+        self._falling_back = threading.Lock()
         self._reader = SpanReader(lambda attributes: privacy.mask_resource(attributes, self.policy))
 
     def on_start(self, span: Span, parent_context: Optional[Context] = None) -> None:
@@ -57,24 +59,27 @@ class RecordingProcessor(SpanProcessor):
         record = self._reader.read(span)
         record = columns.apply(record, calls.take(context.trace_id, context.span_id))
         record = privacy.apply(record, self.policy)
+        payload = otlp.encode_span(record)
         try:
-            self.store.append(record.start_time_unix_nano, otlp.encode_span(record))
+            self.store.append(record.start_time_unix_nano, payload)
         except OSError as error:
-            self._fall_back_to_memory(error, record)
+            self._memory(error).append(record.start_time_unix_nano, payload)
         if self.sender is not None:
             self.sender.wake()
 
-    def _fall_back_to_memory(self, error: OSError, record: Any) -> None:
-        """The disk stopped taking spans: from now on they wait in memory, and the sender is told once."""
+    def _memory(self, error: OSError) -> MemoryStore:
+        """The disk stopped taking spans: from now on they wait in memory, and the sender is told. Once, for all threads."""
         from hf_openobserve.outbox.memory import MemoryStore
 
-        if isinstance(self.store, MemoryStore):
-            raise error
-        diagnostics.say_once(f"the outbox cannot be written ({error}); spans wait in memory and end with the process")
-        self.store = MemoryStore()
-        self.store.append(record.start_time_unix_nano, otlp.encode_span(record))
-        if self.sender is not None:
-            self.sender.also_from(self.store)
+        with self._falling_back:
+            if not isinstance(self.store, MemoryStore):
+                diagnostics.say_once(
+                    f"the outbox cannot be written ({error}); spans wait in memory and end with the process"
+                )
+                self.store = MemoryStore()
+                if self.sender is not None:
+                    self.sender.also_from(self.store)
+            return self.store
 
     def shutdown(self) -> None:
         """One bounded attempt to deliver what waits (law 4)."""
@@ -88,6 +93,7 @@ class RecordingProcessor(SpanProcessor):
 
     def after_fork_in_child(self) -> None:
         """Nothing of the parent's is used: a segment, a thread and connections of the child's own come when needed."""
+        self._falling_back = threading.Lock()
         self.store.after_fork_in_child()
         if self.sender is not None:
             self.sender.after_fork_in_child()

@@ -624,14 +624,18 @@ def test_a_drain_that_comes_while_the_thread_takes_its_flag_down_is_not_overlook
 
         def clear(self):
             if self.thread is None:
-                self.thread = threading.Thread(target=drain)
-                self.thread.start()
+                thread = threading.Thread(target=drain)
+                thread.start()
+                self.thread = thread
                 self.wait(5)  # until the drain has raised it
                 time.sleep(0.05)
             super().clear()
 
-    raced = made.sender._urgent = Raced()
     made.store.append(1, b"x")
+    made.sender.wake()
+    assert made.sender.drain(5) is True  # the thread runs, and waits for work
+    raced = made.sender._urgent = Raced()
+    made.store.append(2, b"x")
     made.sender.wake()
     deadline = time.monotonic() + 5
     while raced.thread is None and time.monotonic() < deadline:

@@ -1024,3 +1024,58 @@ def test_a_span_ended_by_the_garbage_collector_within_an_append(open_store, monk
     store.seal()
     assert sorted(starts(store)) == [1, 2, 3, 4]
     assert descriptors() <= before
+
+
+def interrupted(work, at, interruption):
+    """Run ``work``; at the ``at``-th line it executes of the store's module, run ``interruption``. False if there is none."""
+    lines = [0]
+
+    def in_module(frame, event, _):
+        if event == "line":
+            lines[0] += 1
+            if lines[0] == at:
+                sys.settrace(None)
+                interruption()
+        return in_module
+
+    def tracer(frame, event, argument):
+        return in_module if frame.f_code.co_filename == store_module.__file__ else None
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return lines[0] >= at
+
+
+@pytest.mark.parametrize("segment_is", ["open", "sealed", "full", "deleted"])
+def test_a_span_ended_at_any_line_of_an_append(tmp_path, monkeypatch, segment_is):
+    # What a signal handler or the garbage collector may do to the thread that holds the lock, at each line in turn.
+    monkeypatch.setattr(store_module, "MAX_SEGMENT_BYTES", 300 if segment_is == "full" else MIB)
+    before, wrong, at = descriptors(), [], 1
+    while True:
+        store = DirectoryStore(str(tmp_path / f"{segment_is}-{at}"), DESTINATION, MIB)
+        store.append(1, b"x")
+        if segment_is == "sealed":
+            store.seal()
+        elif segment_is == "deleted":
+            os.unlink(store.segments()[0])
+        try:
+            within = interrupted(
+                lambda store=store: store.append(3, b"x" * 80), at, lambda store=store: store.append(2, b"y" * 80)
+            )
+            store.seal()
+            found = sorted(starts(store))
+        except Exception as error:
+            within, found = True, error
+        if within and found != ([2, 3] if segment_is == "deleted" else [1, 2, 3]):
+            wrong.append((at, found))
+        store.after_fork_in_child()
+        if not within:
+            break
+        at += 1
+    assert wrong == []
+    assert at > 10
+    assert descriptors() <= before

@@ -17,6 +17,8 @@ class Arming:
 
     def __init__(self) -> None:
         self._armed: List[Tuple[Any, str, Any, Any]] = []
+        self._wrapped: List[Any] = []
+        """Ours that somebody has wrapped after us: they stay in that chain, and just pass on."""
 
     def __bool__(self) -> bool:
         """True while the library's first client has neither been built nor used."""
@@ -29,13 +31,13 @@ class Arming:
 
             @functools.wraps(original)
             async def armed(*args: Any, **kwargs: Any) -> Any:
-                return await self._instead_of(original, client_class, name)(*args, **kwargs)
+                return await self._instead_of(armed, original, client_class, name)(*args, **kwargs)
 
         else:
 
             @functools.wraps(original)
             def armed(*args: Any, **kwargs: Any) -> Any:
-                return self._instead_of(original, client_class, name)(*args, **kwargs)
+                return self._instead_of(armed, original, client_class, name)(*args, **kwargs)
 
         setattr(client_class, name, armed)
         self._armed.append((client_class, name, armed, original))
@@ -49,14 +51,15 @@ class Arming:
             self.disarm()
 
     def disarm(self) -> None:
-        """Put the methods back. One that somebody has wrapped after us stays in their chain, and just passes on."""
+        """Put the methods back."""
         while self._armed:
             client_class, name, ours, original = self._armed.pop()
             if vars(client_class).get(name) is ours:
                 setattr(client_class, name, original)
+            else:
+                self._wrapped.append(ours)
 
-    def _instead_of(self, original: Any, client_class: Any, name: str) -> Any:
-        if not self._armed:
-            return original
+    def _instead_of(self, ours: Any, original: Any, client_class: Any, name: str) -> Any:
         self.activate()
-        return getattr(client_class, name)
+        # Beneath somebody's wrapper the class's method is that wrapper: it would be entered a second time.
+        return original if any(wrapped is ours for wrapped in self._wrapped) else getattr(client_class, name)

@@ -215,7 +215,7 @@ class WaitingStore(store.DirectoryStore):
             if not old:
                 yield claimed
             elif len(old) == len(claimed.records):
-                self._passed_over.add(claimed._path)  # noqa: SLF001 - it has no other name
+                self._passed_over.add(claimed.path)
             else:
                 fresh = [record for record in claimed.records if record[0] >= not_before]
                 yield cast("store.Claim", _PartOfClaim(claimed, fresh, old))

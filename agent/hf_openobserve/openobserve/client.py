@@ -52,8 +52,9 @@ class Client:
                 timeout=(min(_CONNECT_TIMEOUT_S, self.destination.timeout_s), self.destination.timeout_s),
                 verify=self._verify,
                 allow_redirects=False,
+                stream=True,
             )
-            verdict = answers.judge(response.status_code, response.headers, response.content)
+            verdict = answers.judge(response.status_code, response.headers, self._content(response))
         except requests.exceptions.SSLError as error:
             verdict = answers.Verdict(answers.BLOCKED, f"TLS failed ({_innermost(error)})")
         except Exception as error:  # noqa: BLE001 - whatever an address, a proxy or an answer makes the library raise
@@ -92,6 +93,15 @@ class Client:
     def after_fork_in_child(self) -> None:
         """Forget the parent's connections without closing them: both would write to the same socket."""
         self._session = None
+
+    def _content(self, response: Any) -> bytes:
+        """The answer's body; empty if it breaks off: the status has said what became of the spans."""
+        try:
+            return bytes(response.content)
+        except Exception as error:  # noqa: BLE001
+            diagnostics.debug(f"the body of a {response.status_code} cannot be read: {type(error).__name__}")
+            self.close()
+            return b""
 
     @property
     def _verify(self) -> Any:

@@ -19,13 +19,15 @@ _MARKER = b"\xf5HF"
 """Starts every record. 0xf5 occurs in no UTF-8 text, which is most of a payload: a reader can find the next record."""
 SPAN_MARKER = _MARKER + b"s"
 META_MARKER = _MARKER + b"m"
+VERSION = 1
+"""Of this format. A reader leaves alone what a later one wrote."""
 MAX_PAYLOAD_BYTES = 256 * 1024 * 1024
 """A length beyond this is a torn header, not a span: OpenObserve takes 200 MiB in one request."""
 
 
 def meta_record(destination: str) -> bytes:
     """The record a segment starts with. It holds no secret: the destination's identity, who wrote it, and when."""
-    meta = {"version": 1, "destination": destination, "pid": os.getpid(), "created": time.time_ns()}
+    meta = {"version": VERSION, "destination": destination, "pid": os.getpid(), "created": time.time_ns()}
     return frame(META_MARKER, 0, json.dumps(meta).encode())
 
 
@@ -67,6 +69,18 @@ def _record_at(data: bytes, position: int) -> Any:
     if zlib.crc32(payload, zlib.crc32(start.to_bytes(8, "little"))) != checksum:
         return None
     return marker, start, payload
+
+
+def version(data: bytes) -> int:
+    """The format's version, as the segment that ``data`` begins says; this one's where it does not say."""
+    for marker, _, payload in parse(data[: 64 * 1024]):
+        if marker == META_MARKER:
+            try:
+                said = json.loads(payload.decode("utf-8", "replace"))["version"]
+            except (ValueError, RecursionError, LookupError, TypeError):
+                break
+            return said if isinstance(said, int) else VERSION
+    return VERSION
 
 
 def iter_records(path: str) -> Iterator[Tuple[int, bytes]]:

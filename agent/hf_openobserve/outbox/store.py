@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import tempfile
 import threading
 import time
 import uuid
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from hf_openobserve import diagnostics
 from hf_openobserve.outbox import segment
@@ -28,6 +29,9 @@ SUFFIX = ".seg"
 MAX_SEGMENT_BYTES = 4 * 1024 * 1024
 """A segment is sealed beyond this, so that one segment is about one request."""
 _CREATE_ATTEMPTS = 10
+_APPEND_ATTEMPTS = 3
+_OUR_NAME = re.compile(r"\d{20}-\d+-[0-9a-f]{8}\.seg(\.tmp)?")
+_OUR_DIRECTORY = re.compile(r"local|[0-9a-f]{16}")
 REJECTED = "rejected"
 """Subdirectory of spans that the server refuses by themselves: kept for inspection, bounded by the outbox's size."""
 
@@ -42,6 +46,15 @@ class OutboxUnavailableError(OSError):
     """No directory can be written, or it cannot be locked. The text says which and why."""
 
 
+class _Active(NamedTuple):
+    """The segment this process appends to. ``empty_size`` is its size without a span, in bytes."""
+
+    fd: int
+    path: str
+    identity: _Identity
+    empty_size: int
+
+
 class DirectoryStore:
     """The spans of one destination on disk. ``append`` is called on the application's threads, the rest by the sender."""
 
@@ -53,9 +66,7 @@ class DirectoryStore:
         self.directory = os.path.join(root, destination_id(destination))
         self.lock = threading.RLock()
         """Held across a fork too: what is open then is in ``_descriptors``, for the child to close."""
-        self._fd: Optional[int] = None
-        self._path = ""
-        self._empty_size = 0
+        self._active: Optional[_Active] = None
         self._appending = 0
         self._descriptors: Dict[int, _Identity] = {}
         if fcntl is None:
@@ -74,37 +85,51 @@ class DirectoryStore:
         with self.lock:
             self._appending += 1
             try:
-                # An append within an append (a signal's, the garbage collector's) takes what the outer one looked at.
-                if self._fd is None or (self._appending == 1 and not self._is_still_there()):
-                    self._open()
-                size = self._write(record)
+                size = self._append(record)
             finally:
                 self._appending -= 1
-            full = size >= MAX_SEGMENT_BYTES and self._appending == 0
-            if full:
-                self._close()
+            active = self._active
+            full = size >= MAX_SEGMENT_BYTES and self._appending == 0 and active is not None
+            if full and active is not None:
+                self._close(active)
         if full:
-            self.make_room()
+            diagnostics.guarded("make room", self.make_room)
 
-    def _write(self, record: bytes) -> int:
+    def _append(self, record: bytes) -> int:
+        """Write to the active segment, which an append within this one (a signal's, the garbage collector's) may replace."""
+        for attempt in range(_APPEND_ATTEMPTS):
+            active = self._active
+            if active is None or not self._is_still_there(active):
+                self._open()
+                active = self._active
+            if active is None:
+                continue
+            try:
+                return self._write(active.fd, record)
+            except OSError:
+                if active is self._active or attempt == _APPEND_ATTEMPTS - 1:
+                    raise
+        raise OSError("no segment of the outbox stays open")
+
+    def _write(self, fd: int, record: bytes) -> int:
         """One ``write``; the size of the segment after it. Raises OSError when the disk does not take all of it."""
-        assert self._fd is not None
-        before = os.fstat(self._fd).st_size
-        written = os.write(self._fd, record)
+        before = os.fstat(fd).st_size
+        written = os.write(fd, record)
         if written == len(record):
             return before + written
         # A full disk: what was written of it is taken back, unless an append within this one stands behind it (then a
         # reader passes over it).
-        if os.fstat(self._fd).st_size == before + written:
-            os.ftruncate(self._fd, before)
+        if os.fstat(fd).st_size == before + written:
+            os.ftruncate(fd, before)
         raise OSError(f"short write to the outbox: {written} of {len(record)} bytes")
 
     def seal(self) -> None:
         """Close the active segment, so that it can be claimed. The next span opens a new one."""
         with self.lock:
-            if self._fd is None or not self._is_still_there() or os.fstat(self._fd).st_size <= self._empty_size:
+            active = self._active
+            if active is None or not self._is_still_there(active) or os.fstat(active.fd).st_size <= active.empty_size:
                 return
-            self._close()
+            self._close(active)
 
     def claim(self) -> Iterator[Claim]:
         """Segments nobody holds, oldest first, each locked while the caller works on it. Empty ones are removed."""
@@ -130,7 +155,8 @@ class DirectoryStore:
 
     def has_others(self) -> bool:
         """True if there are segments of other processes, living or dead."""
-        return any(path != self._path for path in self.segments())
+        active = self._active
+        return any(active is None or path != active.path for path in self.segments())
 
     def set_aside(self, record: Record) -> None:
         """Keep a span that the server refuses by itself under ``rejected/``, where nobody sends it again."""
@@ -163,15 +189,20 @@ class DirectoryStore:
         """Let go of what the parent holds: close, never unlock (``LOCK_UN`` here would release the parent's lock)."""
         self.lock = threading.RLock()
         self._appending = 0
-        self._fd = None
-        for fd in list(self._descriptors):
-            self.close_descriptor(fd)
+        self._active = None
+        for fd, identity in list(self._descriptors.items()):
+            self.close_descriptor(fd, identity)
 
-    def close_descriptor(self, fd: int) -> None:
-        """Close a descriptor of ours, unless the application has closed it and the number is its own by now."""
-        identity = self._descriptors.pop(fd, None)
+    def close_descriptor(self, fd: int, identity: _Identity) -> None:
+        """Close the descriptor that we opened as ``identity``, unless its number stands for another file by now.
+
+        That may be the application's, which closed ours, or one that an append within an append has opened.
+        """
+        if self._descriptors.get(fd) is not identity:  # the very one: a file system gives a free inode out again
+            return
+        del self._descriptors[fd]
         try:
-            if identity is not None and _identity(os.fstat(fd)) == identity:
+            if _identity(os.fstat(fd)) == identity:
                 os.close(fd)
         except OSError:
             pass
@@ -183,35 +214,33 @@ class DirectoryStore:
             raise OutboxUnavailableError(f"{self.root} belongs to another user")
         _private_directory(self.directory)
 
-    def _is_still_there(self) -> bool:
+    def _is_still_there(self, active: _Active) -> bool:
         """False if the segment was deleted under us, or its descriptor closed, or reused, by the application."""
-        assert self._fd is not None
         try:
-            status = os.fstat(self._fd)
-            if status.st_nlink > 0 and _identity(status) == self._descriptors.get(self._fd):
+            status = os.fstat(active.fd)
+            if status.st_nlink > 0 and _identity(status) == active.identity:
                 return True
         except OSError:
             pass
-        self._close()
+        self._close(active)
         return False
 
     def _open(self) -> None:
         path, fd = self._create()
         try:
             written = os.write(fd, segment.meta_record(self.destination))
-            identity = _identity(os.fstat(fd))
+            identity = self._descriptors[fd] = _identity(os.fstat(fd))
         except OSError:
             os.close(fd)
             os.unlink(path)
             raise
-        if self._fd is not None:  # an append within this one has opened a segment meanwhile
-            os.close(fd)
+        # A full disk may have taken a part of the description: the next record's check of its own write says so.
+        opened = _Active(fd, path, identity, written)
+        # One step, since an append within this one may have opened a segment meanwhile: then that one stays.
+        self._active = self._active or opened
+        if self._active is not opened:
+            self.close_descriptor(fd, identity)
             os.unlink(path)
-            return
-        # A full disk may take a part of it: the next record's check of its own write says so, a reader skips the rest.
-        self._empty_size = written
-        self._descriptors[fd] = identity
-        self._fd, self._path = fd, path
 
     def _create(self) -> Tuple[str, int]:
         """A new file of ours, locked. Until it is, a sender of another process may take it for one that was left."""
@@ -237,26 +266,25 @@ class DirectoryStore:
             os.close(fd)
         raise OSError(f"no file can be kept in {self.directory}")
 
-    def _close(self) -> None:
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            self.close_descriptor(fd)
+    def _close(self, active: _Active) -> None:
+        # Not what an append within this one may have opened in its place.
+        self._active = None if self._active is active else self._active
+        self.close_descriptor(active.fd, active.identity)
 
     def _claim(self, path: str) -> Optional[Claim]:
         with self.lock:
-            if path == self._path and self._fd is not None:
+            if self._active is not None and path == self._active.path:
                 return None
             try:
                 fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
-                self._descriptors[fd] = _identity(os.fstat(fd))
+                identity = self._descriptors[fd] = _identity(os.fstat(fd))
             except OSError:
                 return None
-        claimed = Claim(self, path, fd)
+        claimed = Claim(self, path, fd, identity)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Between opening and locking another sender may have delivered and deleted it.
-            if os.fstat(fd).st_nlink > 0:
-                claimed.read()
+            if os.fstat(fd).st_nlink > 0 and claimed.read():
                 return claimed
         except OSError:
             pass
@@ -281,14 +309,18 @@ class DirectoryStore:
 class Claim:
     """A segment this process has locked. Ends with ``release``; until ``delete`` the file stays what it is."""
 
-    def __init__(self, store: DirectoryStore, path: str, fd: int) -> None:
+    def __init__(self, store: DirectoryStore, path: str, fd: int, identity: _Identity) -> None:
         self._store = store
-        self._path = path
+        self.path = path
+        self._identity = identity
         self._fd: Optional[int] = fd
         self.records: List[Record] = []
 
-    def read(self) -> None:
-        """Read the spans. What is torn is left out: the process died in the middle of a write."""
+    def read(self) -> bool:
+        """Read the spans; False for a segment of a later format, which is for newer processes to read.
+
+        What is torn is left out: the process died in the middle of a write.
+        """
         assert self._fd is not None
         chunks = []
         while True:
@@ -296,16 +328,18 @@ class Claim:
             if not chunk:
                 break
             chunks.append(chunk)
+        data = b"".join(chunks)
+        if segment.version(data) > segment.VERSION:
+            return False
         self.records = [
-            (start, payload)
-            for marker, start, payload in segment.parse(b"".join(chunks))
-            if marker == segment.SPAN_MARKER
+            (start, payload) for marker, start, payload in segment.parse(data) if marker == segment.SPAN_MARKER
         ]
+        return True
 
     def delete(self) -> None:
         """The spans are delivered, or accounted for: remove the file while it is locked."""
         try:
-            os.unlink(self._path)
+            os.unlink(self.path)
         except FileNotFoundError:
             pass
 
@@ -322,7 +356,7 @@ class Claim:
         with self._store.lock:
             fd, self._fd = self._fd, None
             if fd is not None:
-                self._store.close_descriptor(fd)
+                self._store.close_descriptor(fd, self._identity)
 
 
 def destination_id(destination: str) -> str:
@@ -391,14 +425,24 @@ def _new_name() -> str:
 
 
 def _files(root: str) -> List[Tuple[str, str, int]]:
-    """Every segment under ``root`` as (name, path, bytes): all destinations, also what was set aside."""
+    """Every segment of ours under ``root`` as (name, path, bytes): all destinations, also what was set aside.
+
+    The root may be a directory that holds other programs' files: only names that we make count as ours.
+    """
     found = []
-    for directory, _, names in os.walk(root):
-        for name in names:
-            if name.endswith((SUFFIX, SUFFIX + ".tmp")):  # also what a process left half written
+    for destination in _names(root, _OUR_DIRECTORY):
+        for directory in (os.path.join(root, destination), os.path.join(root, destination, REJECTED)):
+            for name in _names(directory, _OUR_NAME):  # also what a process left half written
                 path = os.path.join(directory, name)
                 try:
                     found.append((name, path, os.stat(path).st_size))
                 except OSError:
                     continue
     return found
+
+
+def _names(directory: str, pattern: re.Pattern[str]) -> List[str]:
+    try:
+        return [name for name in os.listdir(directory) if pattern.fullmatch(name)]
+    except OSError:
+        return []
