@@ -191,7 +191,9 @@ def test_nothing_there_is_success(env, root):
 # --- What the server does not take -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answer", [503, 500, 429, 302, 403, 404, Answer(behaviour="reset"), Answer(503, behaviour="half")])
+@pytest.mark.parametrize(
+    "answer", [503, 500, 429, 302, 403, 404, Answer(behaviour="reset"), Answer(503, behaviour="half")]
+)
 def test_one_pass_keeps_what_is_not_accepted(env, root, openobserve, identity, answer):
     outboxes.leave(root, identity, call(), call())
     outboxes.leave(root, "local", call())

@@ -80,7 +80,6 @@ def test_images_become_type_size_and_digest(tmp_path, endpoint, openobserve):
     assert len(rows) == CALLS
 
 
-@pytest.mark.matrix
 @pytest.mark.parametrize("door", harness.DOORS)
 def test_without_content_no_text_of_prompt_or_answer_leaves(tmp_path, endpoint, openobserve, door):
     left, rows = run(tmp_path, endpoint, openobserve, door, OPENOBSERVE_HF_CAPTURE_CONTENT="none")

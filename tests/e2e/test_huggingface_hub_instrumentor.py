@@ -20,7 +20,6 @@ import pytest
 
 import hub_endpoint
 
-pytestmark = pytest.mark.matrix
 huggingface_hub = pytest.importorskip("huggingface_hub")
 
 from huggingface_hub import AsyncInferenceClient, InferenceClient

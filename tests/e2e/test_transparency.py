@@ -119,12 +119,7 @@ def endpoint():
         yield scripted
 
 
-EVERYWHERE = ("returns and dumps", "a stream chunk by chunk", "an error with all it carries")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.matrix if name in EVERYWHERE else ()) for name in PROGRAMS]
-)
+@pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.parametrize("door", harness.DOORS)
 def test_byte_for_byte(name, door, tmp_path, endpoint, openobserve):
     env = harness.environment(tmp_path, openobserve.environment, {"HF_BASE_URL": endpoint.url, "OPENAI_API_KEY": "x"})
