@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable, Set, TypeVar
+from typing import Any, Callable, Dict, TypeVar
 
 PREFIX = "hf-openobserve: "
 
-_said: Set[str] = set()
+_said: Dict[str, object] = {}
 _debugging_by_settings = False
 _T = TypeVar("_T")
 
@@ -22,10 +22,9 @@ def say_once(line: str, about: str = "") -> None:
 
     about: names the matter where the line itself differs from time to time, by a count or a request id.
     """
-    if (about or line) in _said:
-        return
-    _said.add(about or line)
-    _write(line)
+    ours = object()
+    if _said.setdefault(about or line, ours) is ours:  # one step: several threads may find the same thing wrong
+        _write(line)
 
 
 def debug(line: str) -> None:

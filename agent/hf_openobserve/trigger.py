@@ -22,7 +22,8 @@ def on_import(name: str, callback: "Callback") -> None:
     """Call ``callback(module)`` once, right after ``name`` has been imported; at once if it has been.
 
     The callback runs on the importing thread, inside that import: it should be short, and import little. Its exceptions
-    are swallowed. An import that fails does not fire; a later one that succeeds does.
+    are swallowed. A module in the middle of its import counts as not imported, and fires at its next one. An import that
+    fails does not fire; a later one that succeeds does.
     """
     module = sys.modules.get(name)
     if module is not None and not _initializing(module):

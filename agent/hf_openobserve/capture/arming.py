@@ -52,14 +52,15 @@ class Arming:
 
     def disarm(self) -> None:
         """Put the methods back."""
-        while self._armed:
-            client_class, name, ours, original = self._armed.pop()
+        # Several threads may be here at once; whoever finds the list empty finds the methods in place.
+        for client_class, name, ours, original in list(self._armed):
             if vars(client_class).get(name) is ours:
                 setattr(client_class, name, original)
-            else:
+            elif vars(client_class).get(name) is not original:
                 self._wrapped.append(ours)
+        self._armed.clear()
 
     def _instead_of(self, ours: Any, original: Any, client_class: Any, name: str) -> Any:
-        self.activate()
+        diagnostics.guarded("activate", self.activate)
         # Beneath somebody's wrapper the class's method is that wrapper: it would be entered a second time.
         return original if any(wrapped is ours for wrapped in self._wrapped) else getattr(client_class, name)

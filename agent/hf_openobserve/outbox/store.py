@@ -81,6 +81,11 @@ class DirectoryStore:
 
         Re-entrant: the garbage collector may end another span on this thread while the lock is held.
         """
+        if len(payload) > segment.MAX_PAYLOAD_BYTES:  # a reader would take it for a torn record
+            diagnostics.say_once(
+                f"a span of {len(payload)} bytes is too large for any server, and left out", about="large"
+            )
+            return
         record = segment.span_record(start_unix_nano, payload)
         with self.lock:
             self._appending += 1
