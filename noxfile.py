@@ -20,7 +20,15 @@ CORE = (
     "tests/unit/test_already.py",
 )
 """What a package set can break, without what depends on the Python alone: all package sets fit into CI's time."""
-TEST_TOOLS = ("pytest>=7.4", "pytest-timeout>=2.1", "pytest-xdist>=3.0", "hypothesis>=6.0", "huggingface_hub>=0.30")
+TEST_TOOLS = (
+    "pytest>=7.4",
+    "pytest-timeout>=2.1",
+    "pytest-xdist>=3.0",
+    "hypothesis>=6.0",
+    "huggingface_hub>=0.30",
+    "aiohttp",
+    "numpy",
+)
 
 
 nox.options.error_on_missing_interpreters = False

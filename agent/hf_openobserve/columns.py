@@ -150,6 +150,7 @@ _REQUEST_PARAMETERS = (
     ("presence_penalty", "gen_ai.request.presence_penalty"),
     ("seed", "gen_ai.request.seed"),
     ("n", "gen_ai.request.choice.count"),
+    ("max_new_tokens", "gen_ai.request.max_tokens"),
     ("max_output_tokens", "gen_ai.request.max_tokens"),
     ("max_completion_tokens", "gen_ai.request.max_tokens"),
     ("max_tokens", "gen_ai.request.max_tokens"),
@@ -162,7 +163,8 @@ def _parameters(work: Work) -> None:
         value = work.request.get(parameter)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             work.attributes[name] = value
-    max_tokens = work.request.get("max_tokens", work.facts.max_tokens)
+    # Text generation's own name of the same limit.
+    max_tokens = work.request.get("max_tokens", work.request.get("max_new_tokens", work.facts.max_tokens))
     if max_tokens is None and not work.request:  # a span of the GenAI conventions
         max_tokens = work.attributes.get("gen_ai.request.max_tokens")
     if isinstance(max_tokens, (int, str)):
@@ -221,9 +223,9 @@ def _usage(work: Work) -> None:
         for name in ("gen_ai.usage.cost", "gen_ai.usage.cost.input", "gen_ai.usage.cost.output"):
             attributes.setdefault(name, 0.0)
     else:
-        prompt, completion = counts.setdefault("prompt", 0), counts.setdefault("completion", 0)
-        counts.setdefault("total", prompt + completion)
-        counts.setdefault("prompt_details.cache_read", 0)
+        if "prompt" in counts:  # an answer that counts only what it generated says nothing of the rest
+            counts.setdefault("total", counts["prompt"] + counts.setdefault("completion", 0))
+            counts.setdefault("prompt_details.cache_read", 0)
         counts.setdefault("completion_details.reasoning", 0)
     for name, count in counts.items():
         attributes["llm.token_count." + name] = count
@@ -284,8 +286,10 @@ def _messages(work: Work) -> None:
     attributes, record = work.attributes, work.record
     if attributes["gen_ai.operation.name"] == "embeddings":
         return
-    body = json_object(attributes.get("input.value"))
     indexed = conversation.unflatten(attributes)
+    # The request is parsed only where the attributes do not say it all: it is the largest text of a long chat.
+    parse = record.name == "Response" or "llm.input_messages" not in indexed
+    body = json_object(attributes.get("input.value")) if parse else {}
     sent = conversation.sent(attributes, indexed, body)
     received = conversation.received(attributes, indexed, work.response)
     reasons = attributes.get("gen_ai.response.finish_reasons")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 from opentelemetry.sdk.trace import SpanProcessor
 
 from hf_openobserve import columns, diagnostics, privacy
-from hf_openobserve.arm import OPENAI_INSTRUMENTORS
+from hf_openobserve.arm import HUGGINGFACE_HUB_INSTRUMENTOR, OPENAI_INSTRUMENTORS
 from hf_openobserve.capture import calls
 from hf_openobserve.outbox import otlp
 from hf_openobserve.sdk_spans import SpanReader
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from hf_openobserve.outbox.memory import MemoryStore
     from hf_openobserve.outbox.sender import Sender
     from hf_openobserve.outbox.store import DirectoryStore
+
+
+_CALLS = (*OPENAI_INSTRUMENTORS, HUGGINGFACE_HUB_INSTRUMENTOR)
+"""Scopes whose spans are calls of a model."""
 
 
 class RecordingProcessor(SpanProcessor):
@@ -43,8 +47,10 @@ class RecordingProcessor(SpanProcessor):
         self._falling_back = threading.Lock()
         self._reader = SpanReader(lambda attributes: privacy.mask_resource(attributes, self.policy))
 
-    def on_start(self, span: Span, parent_context: Optional[Context] = None) -> None:
-        """Nothing: attributes are complete only at the end."""
+    def on_start(self, span: Span, parent_context: Optional[Context] = None) -> None:  # noqa: ARG002 - the SDK's signature
+        """Only see to it that there is a sender: a first span that ends in an exit handler could not start a thread."""
+        if self.sender is not None:
+            diagnostics.guarded("on_start", self.sender.ready)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Record the span; it is on disk when this returns."""
@@ -109,9 +115,9 @@ class JoinedProcessor(SpanProcessor):
         """Nothing."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Record the span if an OpenAI instrumentor made it. A framework's span around it would count the call twice."""
+        """Record the span if a client's instrumentor made it. A framework's span around it would count the call twice."""
         scope = span.instrumentation_scope
-        if scope is not None and scope.name.startswith(OPENAI_INSTRUMENTORS):
+        if scope is not None and scope.name.startswith(_CALLS):
             self._recorder.on_end(span)
 
     def shutdown(self) -> None:

@@ -73,6 +73,11 @@ class Sender:
         if not self._work.is_set():
             self._work.set()
 
+    def ready(self) -> None:
+        """A span has begun: see to it that the thread runs when it ends, which may be too late to start one."""
+        if self._thread is None:
+            self._start()
+
     def adopt(self) -> None:
         """Start before the first span if there is something that others left.
 
