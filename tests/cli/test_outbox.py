@@ -74,7 +74,7 @@ def test_the_whole_shape(env, root):
                         "set_aside_spans": 1,
                         "set_aside_bytes": size(here, "rejected/*.seg"),
                         "unreadable": 0,
-                        "holders": [{"segment": os.path.basename(left._path)}],
+                        "holders": [{"segment": os.path.basename(left._active.path)}],
                         "counters": None,
                     }
                 ],

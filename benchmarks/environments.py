@@ -1,0 +1,142 @@
+"""The virtual environments that are compared, side by side under ``.bench/``: same Python, same package versions.
+
+The stock pipeline is resolved first; what it got constrains the others. Made once; the agent's is made anew whenever
+its source has changed. Bytecode is compiled everywhere (pip does it), as it is wherever startup is measured in earnest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent
+CACHE = REPOSITORY / ".bench"
+
+STOCK = (
+    "opentelemetry-distro",
+    "opentelemetry-exporter-otlp-proto-http",
+    "openinference-instrumentation-openai",
+)
+NOOP = (
+    # What the agent depends on, without an instrumentor and without another distro: the same number of installed
+    # distributions to look through, as nearly as can be.
+    str(HERE / "noop_distro"),
+    "opentelemetry-api",
+    "opentelemetry-sdk",
+    "opentelemetry-instrumentation",
+    "python-dotenv",
+    "requests",
+    "click",
+    "rich",
+)
+AGENT_SOURCES = (REPOSITORY / "pyproject.toml", REPOSITORY / "agent")
+NAMED = (
+    "openai",
+    "opentelemetry-sdk",
+    "opentelemetry-instrumentation",
+    "openinference-instrumentation-openai",
+    "hf-openobserve",
+)
+"""Packages whose versions stand above the figures."""
+
+
+class Environment(NamedTuple):
+    """One virtual environment. ``door`` is the directory that instruments through PYTHONPATH, if it has one."""
+
+    name: str
+    directory: Path
+    door: Optional[Path]
+
+    @property
+    def python(self) -> str:
+        """Its interpreter."""
+        return str(self.directory / "bin" / "python")
+
+    @property
+    def wrapper(self) -> str:
+        """Its ``opentelemetry-instrument``."""
+        return str(self.directory / "bin" / "opentelemetry-instrument")
+
+
+def prepare(say: Callable[[str], None], *, openai: str = "openai", fresh: bool = False) -> Dict[str, Environment]:
+    """Make what is missing; returns ``bare``, ``stock``, ``agent`` and ``noop``. Raises CalledProcessError if pip fails.
+
+    openai: the requirement for the client library in all of them.
+    """
+    if fresh:
+        shutil.rmtree(CACHE, ignore_errors=True)
+    CACHE.mkdir(exist_ok=True)
+    stock = _environment("stock", (*STOCK, openai), (), say)
+    constraints = CACHE / "constraints.txt"
+    frozen = _pip(stock, "freeze").splitlines()
+    constraints.write_text("".join(line + "\n" for line in frozen if "==" in line), encoding="utf-8")
+    constrained = ("--constraint", str(constraints))
+    bare = _environment("bare", (openai,), constrained, say)
+    agent = _environment("agent", (str(REPOSITORY), openai), constrained, say, AGENT_SOURCES)
+    noop = _environment("noop", (*NOOP, openai), constrained, say, (HERE / "noop_distro",))
+    return {
+        "bare": Environment("bare", bare, None),
+        "stock": Environment("stock", stock, _package(stock, "opentelemetry/instrumentation/auto_instrumentation")),
+        "agent": Environment("agent", agent, _package(agent, "hf_openobserve/bootstrap")),
+        "noop": Environment("noop", noop, None),
+    }
+
+
+def versions(environment: Environment) -> Dict[str, str]:
+    """The versions of ``NAMED`` in an environment."""
+    installed = {
+        entry["name"].lower().replace("_", "-"): entry["version"]
+        for entry in json.loads(_pip(environment.directory, "list", "--format=json"))
+    }
+    return {name: installed[name] for name in NAMED if name in installed}
+
+
+def clean_environ() -> Dict[str, str]:
+    """The caller's environment without what changes an interpreter: PYTHONDONTWRITEBYTECODE above all."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+def _environment(
+    name: str,
+    requirements: Sequence[str],
+    options: Sequence[str],
+    say: Callable[[str], None],
+    sources: Sequence[Path] = (),
+) -> Path:
+    directory = CACHE / name
+    stamp = directory / "benchmark.json"
+    wanted = json.dumps([sys.version, list(requirements), _digest(sources)])
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return directory
+    say(f"installing the environment '{name}'")
+    base = getattr(sys, "_base_executable", sys.executable)
+    subprocess.run([base, "-m", "venv", "--clear", str(directory)], env=clean_environ(), check=True)
+    _pip(directory, "install", "--quiet", *options, *requirements)
+    stamp.write_text(wanted, encoding="utf-8")
+    return directory
+
+
+def _pip(directory: Path, *arguments: str) -> str:
+    command: List[str] = [str(directory / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, env=clean_environ(), stdout=subprocess.PIPE, check=True)
+    return done.stdout.decode()
+
+
+def _package(directory: Path, inside: str) -> Path:
+    return next(directory.glob("lib/python*/site-packages/" + inside))
+
+
+def _digest(sources: Sequence[Path]) -> str:
+    """Of files and source trees, without what running them leaves there."""
+    digest = hashlib.sha256()
+    files = [path for source in sources for path in (source, *sorted(source.rglob("*"))) if path.is_file()]
+    for path in (path for path in files if "__pycache__" not in path.parts):
+        digest.update(str(path.relative_to(REPOSITORY)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,138 @@
+"""The two servers of a run, each a process of its own so that its CPU is not the caller's: ``model`` and ``sink``.
+
+``model`` answers an OpenAI-compatible request with canned bytes. ``sink`` accepts OTLP as OpenObserve and a collector do,
+counts the spans per path, and tells the counts at ``/counts``. Usage: ``python servers.py model|sink``; prints its port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import sys
+from collections import Counter
+from typing import Any, Callable, Dict, Iterator, Tuple
+
+CHUNKS = 200
+MODEL = "llama3.1-8b"
+ANSWER = "Tokens are what a model reads and writes: pieces of words, about four characters each in English text. "
+
+Answer = Callable[[str, Dict[str, str], bytes], bytes]
+
+
+class Connection(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive and Content-Length, which is all that the clients here send."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._buffer = bytearray()
+
+    def connection_made(self, transport: Any) -> None:
+        """Keep what answers are written to."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each request that is complete."""
+        self._buffer += data
+        while True:
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            first, *lines = bytes(self._buffer[:end]).decode("latin-1").split("\r\n")
+            headers = {
+                name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+            }
+            stop = end + 4 + int(headers.get("content-length", 0))
+            if len(self._buffer) < stop:
+                return
+            body = bytes(self._buffer[end + 4 : stop])
+            del self._buffer[:stop]
+            self._transport.write(self._answer(first.split(" ")[1], headers, body))
+
+
+def response(content_type: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def model() -> Answer:
+    """One chat completion, or a stream of ``CHUNKS`` chunks if the request says so; both made once."""
+    common = {"id": "chatcmpl-benchmark", "created": 1700000000, "model": MODEL}
+    usage = {"prompt_tokens": 42, "completion_tokens": 64, "total_tokens": 106}
+    choice = {"index": 0, "message": {"role": "assistant", "content": ANSWER * 3}, "finish_reason": "stop"}
+    chat = {**common, "object": "chat.completion", "choices": [choice], "usage": usage}
+    whole = response("application/json", json.dumps(chat).encode())
+    events = []
+    for number in range(CHUNKS):
+        delta = {"role": "assistant", "content": ""} if number == 0 else {"content": f" token{number}"}
+        last = "stop" if number == CHUNKS - 1 else None
+        choices = [{"index": 0, "delta": delta, "finish_reason": last}]
+        events.append(json.dumps({**common, "object": "chat.completion.chunk", "choices": choices}))
+    # Each event is one HTTP chunk, as a server sends it; all in one write, so that the caller's reads do not depend on
+    # how the two processes are scheduled.
+    lines = [f"data: {event}\n\n".encode() for event in [*events, "[DONE]"]]
+    stream = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    stream += b"".join(b"%x\r\n%s\r\n" % (len(line), line) for line in lines) + b"0\r\n\r\n"
+
+    def answer(_path: str, _headers: Dict[str, str], body: bytes) -> bytes:
+        return stream if b'"stream":true' in body or b'"stream": true' in body else whole
+
+    return answer
+
+
+def sink() -> Answer:
+    """Takes everything and counts it; 200 with an empty body is a full success in OTLP."""
+    counts: Counter = Counter()
+
+    def answer(path: str, headers: Dict[str, str], body: bytes) -> bytes:
+        if path == "/config":
+            return response("application/json", b'{"version": "v0.93.0"}')
+        if path == "/counts":
+            return response("application/json", json.dumps(counts).encode())
+        if path.endswith("/v1/traces"):
+            counts[path] += spans(gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body)
+        return response("application/x-protobuf", b"")
+
+    return answer
+
+
+def spans(request: bytes) -> int:
+    """The number of spans in an ``ExportTraceServiceRequest``: its field 1, of that 2, of that 2."""
+    level = [request]
+    for field in (1, 2, 2):
+        level = [content for message in level for number, content in _messages(message) if number == field]
+    return len(level)
+
+
+def _messages(message: bytes) -> Iterator[Tuple[int, bytes]]:
+    """The length-delimited fields of a protobuf message that has no others at these levels."""
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        if tag & 7 != 2:
+            raise ValueError(f"unexpected wire type {tag & 7}")
+        size, at = _varint(message, at)
+        yield tag >> 3, message[at : at + size]
+        at += size
+
+
+def _varint(message: bytes, at: int) -> Tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
+
+
+async def serve(answer: Answer) -> None:
+    """Serve on a free port until the parent closes our standard input."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(answer), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve({"model": model, "sink": sink}[sys.argv[1]]()))
