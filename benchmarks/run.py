@@ -174,7 +174,7 @@ def measure_calls(
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions: about a minute, wider spreads")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions: about two minutes, wider spreads")
     parser.add_argument("--json", metavar="FILE", help="write all numbers there")
     parser.add_argument(
         "--openai", default="openai", help='the client to measure with, e.g. "openai<3" (httpx, not httpx2)'
