@@ -117,6 +117,6 @@ def run(
 def run_ok(program: Union[str, Sequence[str]], **kwargs: object) -> Finished:
     """``run``, and the program must have succeeded without a word on stderr (law 9)."""
     done = run(program, **kwargs)  # type: ignore[arg-type]
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, (done.returncode, done.stderr)
     assert done.stderr == ""
     return done

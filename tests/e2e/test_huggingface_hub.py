@@ -313,7 +313,11 @@ print(len(next(stream).choices), len(next(stream).choices))
 assert "openai" not in sys.modules, "a program of one library does not pay for the other"
 """
     )
-    held = once(program, door, tmp_path, openobserve, llama, 2)[-1]
+    env = harness.environment(tmp_path, openobserve.environment, {"LLAMA_URL": llama.url})
+    # Python 3.13.0 itself dies at its end of a stream that httpx2 still holds: the agent neither causes nor mends that.
+    bare = harness.run(program, door=None, env=env, cwd=tmp_path)
+    assert harness.run(program, door=door, env=env, cwd=tmp_path) == bare
+    held = openobserve.wait_for_rows(2)[-1]
     assert held["span_status"] == "OK"
     assert held["hf_stream_chunks"] == "2"
     assert json.loads(held["gen_ai_output_messages"])[0]["content"]
