@@ -31,11 +31,16 @@ def watch(module: Any) -> None:
 
 
 def _make_way(kwargs: Any) -> Any:
-    """Step back, and see to it that the spans reach us too. Returns the arguments to instrument with."""
-    from hf_openobserve import activate, provider
     from hf_openobserve.capture import openai
 
     openai.yield_to_application()
+    return shared(kwargs)
+
+
+def shared(kwargs: Any) -> Any:
+    """The arguments of an application's ``instrument``, such that its spans reach us too and its config is ours."""
+    from hf_openobserve import activate, provider
+
     activate.adopt_config(kwargs.get("config"))
     theirs = kwargs.get("tracer_provider")
     if theirs is None or isinstance(theirs, provider.ResolvingTracerProvider):

@@ -89,17 +89,11 @@ def watch(module: Any) -> None:
 def _make_way(kwargs: Any) -> Any:
     """Step back, and see to it that the spans reach us too. Returns the arguments to instrument with."""
     global _instrumentor, _yielded
-    from hf_openobserve import activate, provider
+    from hf_openobserve.capture import foreign
 
     _yielded = True
     _arming.disarm()
     if _instrumentor is not None:
         _instrumentor.uninstrument()
         _instrumentor = None
-    activate.adopt_config(kwargs.get("config"))
-    theirs = kwargs.get("tracer_provider")
-    if theirs is None or isinstance(theirs, provider.ResolvingTracerProvider):
-        # No provider named: the global one at the time of each span, or ours while there is none.
-        return {**kwargs, "tracer_provider": provider.ResolvingTracerProvider(activate.provider, activate.join)}
-    activate.join(theirs)
-    return kwargs
+    return foreign.shared(kwargs)
