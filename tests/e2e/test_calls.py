@@ -34,20 +34,25 @@ def embeddings(_path, body):
 
 @pytest.fixture(scope="module", params=harness.DOORS)
 def every_kind(request, llama, tmp_path_factory):
-    """The rows of one run of the program, by the label of the call, and the server that got them."""
+    """The server, the rows of one run of the program by the label of the call, and what the program received."""
     tmp_path = tmp_path_factory.mktemp("every-kind")
     with FakeOpenObserve() as server, ScriptedEndpoint(embeddings) as scripted:
         env = harness.environment(
             tmp_path,
             server.environment,
-            {"HF_BASE_URL": llama.url, "SCRIPTED_URL": scripted.url, "OPENAI_API_KEY": "x"},
+            {
+                "HF_BASE_URL": llama.url,
+                "SCRIPTED_URL": scripted.url,
+                "OPENAI_API_KEY": "x",
+                "RECEIVED": str(tmp_path / "received.json"),
+            },
         )
         program = Path(__file__).parent / "programs" / "every_kind.py"
         bare = harness.run([str(program)], door=None, env=env, cwd=tmp_path)
         done = harness.run([str(program)], door=request.param, env=env, cwd=tmp_path)
         assert (done.stdout, done.stderr, done.returncode) == (bare.stdout, "", 3)
         rows = server.wait_for_rows(len(ANSWERED + EMBEDDED + FAILED))
-        yield server, {label_of(row): row for row in rows}
+        yield server, {label_of(row): row for row in rows}, json.loads((tmp_path / "received.json").read_text())
         assert len(rows) == len(ANSWERED + EMBEDDED + FAILED), "one call is one row"
 
 
@@ -57,7 +62,7 @@ def label_of(row):
 
 @pytest.mark.parametrize("label", ANSWERED)
 def test_every_promised_column_of_an_answered_call_is_filled(every_kind, label):
-    _, rows = every_kind
+    _, rows, _ = every_kind
     row = rows[label]
     missing = [column for column in harness.PROMISED if row.get(column) in (None, "")]
     if "responses" in label:  # its limit is called max_output_tokens
@@ -68,7 +73,7 @@ def test_every_promised_column_of_an_answered_call_is_filled(every_kind, label):
 
 @pytest.mark.parametrize("label", CHATS)
 def test_a_chat_row_has_the_promised_values(every_kind, llama, label):
-    _, rows = every_kind
+    _, rows, _ = every_kind
     row = rows[label]
     assert row["llm_system"] == "openai"
     assert row["llm_request_parameters_model"] == row["gen_ai_request_model"] == MODEL
@@ -88,7 +93,7 @@ def test_a_chat_row_has_the_promised_values(every_kind, llama, label):
 
 @pytest.mark.parametrize("label", ANSWERED)
 def test_tokens_agree_under_all_their_names(every_kind, label):
-    _, rows = every_kind
+    _, rows, _ = every_kind
     row = rows[label]
     prompt, completion = int(row["llm_token_count_prompt"]), int(row["llm_token_count_completion"])
     assert prompt > 0
@@ -109,7 +114,7 @@ def test_tokens_agree_under_all_their_names(every_kind, label):
 
 @pytest.mark.parametrize("label", CHATS)
 def test_messages_are_role_and_content(every_kind, label):
-    _, rows = every_kind
+    _, rows, _ = every_kind
     sent = json.loads(rows[label]["gen_ai_input_messages"])
     assert sent == [
         {"role": "system", "content": "You are brief."},
@@ -117,32 +122,36 @@ def test_messages_are_role_and_content(every_kind, label):
     ]
     (received,) = json.loads(rows[label]["gen_ai_output_messages"])
     assert received["role"] == "assistant"
-    assert received["content"]
     assert received["finish_reason"] in ("stop", "length", "tool_calls")
 
 
+@pytest.mark.parametrize("label", ["chat", "stream", "completion", "responses"])
+def test_the_output_is_what_the_program_received(every_kind, label):
+    _, rows, received = every_kind
+    (message,) = json.loads(rows[label]["gen_ai_output_messages"])
+    assert message.get("content", "") == received[label]
+
+
 def test_completions_and_responses_show_their_messages_too(every_kind):
-    _, rows = every_kind
+    _, rows, _ = every_kind
     assert json.loads(rows["completion"]["gen_ai_input_messages"]) == [{"role": "user", "content": "The sea"}]
     assert rows["completion"]["gen_ai_operation_name"] == "text_completion"
-    assert json.loads(rows["completion"]["gen_ai_output_messages"])[0]["content"]
     assert [message["content"] for message in json.loads(rows["responses"]["gen_ai_input_messages"])] == [
         "Brief.",
         "Hi",
     ]
     assert rows["responses"]["gen_ai_system_instructions"] == "Brief."
-    assert json.loads(rows["responses"]["gen_ai_output_messages"])[0]["content"]
 
 
 def test_tool_definitions_are_one_column(every_kind):
-    _, rows = every_kind
+    _, rows, _ = every_kind
     (tool,) = json.loads(rows["tools"]["gen_ai_tool_definitions"])
     assert tool["function"]["name"] == "get_weather"
 
 
 @pytest.mark.parametrize("label", EMBEDDED)
 def test_embeddings_show_tokens_and_no_vectors(every_kind, label):
-    _, rows = every_kind
+    _, rows, _ = every_kind
     row = rows[label]
     assert row["openinference_span_kind"] == "EMBEDDING"
     assert row["gen_ai_operation_name"] == "embeddings"
@@ -154,7 +163,7 @@ def test_embeddings_show_tokens_and_no_vectors(every_kind, label):
 
 
 def test_no_vector_leaves_the_process(every_kind):
-    server, _ = every_kind
+    server, _, _ = every_kind
     sent = b"".join(request.message.SerializeToString() for request in server.requests if request.message is not None)
     assert b"bge-small-en" in sent
     assert b"0.25, 0.25" not in sent
@@ -164,7 +173,7 @@ def test_no_vector_leaves_the_process(every_kind):
 
 @pytest.mark.parametrize("label", FAILED)
 def test_a_failed_call_has_its_model_its_error_and_explicit_zeros(every_kind, label):
-    _, rows = every_kind
+    _, rows, _ = every_kind
     row = rows[label]
     assert row["span_status"] == "ERROR"
     assert row["status_message"].startswith("BadRequestError")
@@ -178,7 +187,7 @@ def test_a_failed_call_has_its_model_its_error_and_explicit_zeros(every_kind, la
 
 
 def test_nothing_indexed_and_no_forbidden_name_reaches_the_server(every_kind):
-    server, rows = every_kind
+    server, rows, _ = every_kind
     columns = {column for row in rows.values() for column in row}
     assert not [
         c for c in columns if c.startswith(("llm_tools_", "llm_prompts", "llm_choices", "embedding_embeddings"))

@@ -1,6 +1,10 @@
-"""Every kind of call an OpenAI client makes, one after the other, each with its own user name as a label."""
+"""Every kind of call an OpenAI client makes, one after the other, each with its own user name as a label.
+
+What the model said goes to the file RECEIVED, by label: a random model says something else each time, or nothing.
+"""
 
 import asyncio
+import json
 import os
 import sys
 
@@ -29,6 +33,9 @@ SCHEMA = {
 }
 
 
+received = {}
+
+
 def settings(label, **more):
     return {"model": MODEL, "max_tokens": 8, "user": label, **more}
 
@@ -36,18 +43,24 @@ def settings(label, **more):
 def sync_calls():
     client = openai.OpenAI(base_url=BASE_URL, max_retries=0)
     chat = client.chat.completions
-    print(chat.create(messages=MESSAGES, **settings("chat")).usage.completion_tokens > 0)
+    answer = chat.create(messages=MESSAGES, **settings("chat"))
+    received["chat"] = answer.choices[0].message.content
+    print(answer.usage.completion_tokens > 0)
     stream = chat.create(messages=MESSAGES, stream=True, stream_options={"include_usage": True}, **settings("stream"))
-    print(sum(len(chunk.choices) for chunk in stream) > 0)
+    pieces = [choice.delta.content for chunk in stream for choice in chunk.choices]
+    received["stream"] = "".join(piece or "" for piece in pieces)
+    print(len(pieces) > 0)
     print(chat.create(messages=MESSAGES, tools=TOOLS, **settings("tools")).model)
     print(chat.create(messages=MESSAGES, response_format=SCHEMA, **settings("structured")).object)
     print(chat.with_raw_response.create(messages=MESSAGES, **settings("raw")).parse().object)
-    print(client.completions.create(prompt="The sea", **settings("completion")).object)
-    print(
-        client.responses.create(
-            model=MODEL, input="Hi", instructions="Brief.", max_output_tokens=8, user="responses"
-        ).object
+    completion = client.completions.create(prompt="The sea", **settings("completion"))
+    received["completion"] = completion.choices[0].text
+    print(completion.object)
+    response = client.responses.create(
+        model=MODEL, input="Hi", instructions="Brief.", max_output_tokens=8, user="responses"
     )
+    received["responses"] = response.output_text
+    print(response.object)
     scripted = openai.OpenAI(base_url=SCRIPTED_URL, max_retries=0)
     answer = scripted.embeddings.create(model="BAAI/bge-small", input=["the sea", "the sky"], user="embeddings")
     print(len(answer.data), len(answer.data[0].embedding))
@@ -83,4 +96,6 @@ async def async_calls():
 
 sync_calls()
 asyncio.run(async_calls())
+with open(os.environ["RECEIVED"], "w") as file:
+    json.dump(received, file)
 sys.exit(3)
