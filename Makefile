@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types matrix bench clean
+.PHONY: help demo test lint types matrix faults bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -36,8 +36,11 @@ types: $(VENV)/.installed ## mypy, strict
 matrix: $(VENV)/.installed ## Python 3.8 to 3.13, oldest and newest packages, openai 1.66, 2 and 3
 	$(BIN)/nox
 
+faults: $(VENV)/.installed ## the fault table, ours beside the stock pipeline: writes docs/reliability.md
+	$(BIN)/python tests/faults/publish.py
+
 bench: $(VENV)/.installed ## ratios against bare Python and the stock pipeline
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache dist

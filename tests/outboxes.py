@@ -84,6 +84,8 @@ def failed_call(model=LLAMA, error_type="openai.RateLimitError", status_code=429
     more = {"error.type": error_type}
     if status_code is not None:
         more["http.response.status_code"] = status_code
+    if status_code == 429:
+        more["hf.error.kind"] = "rate_limited"
     return call(model, None, tokens=(0, 0), more=more, error=error, **span)
 
 

@@ -94,6 +94,17 @@ def test_the_way_of_a_newcomer(newcomer, openobserve):
         shell(f"export PYTHONPATH={fixed}\n{exports}\npython app.py", env, directory)
         assert len(openobserve.wait_for_rows(3)) == 3
 
+        # Without a destination the outbox is the store, until somebody ships it.
+        shell(f"export PYTHONPATH={fixed}\npython app.py", env, directory)
+        assert "llama3.1-8b" in shell(take("hf-openobserve report"), env, directory)
+        assert "no destination was configured" in shell(take("hf-openobserve outbox"), env, directory)
+        assert (
+            shell(exports + "\n" + take("hf-openobserve ship"), env, directory)
+            .splitlines()[-1]
+            .startswith("1 span acc")
+        )
+        assert len(openobserve.wait_for_rows(4)) == 4
+
         state = directory / "home" / ".local" / "state" / "hf-openobserve"
         assert state.is_dir()
         shell(

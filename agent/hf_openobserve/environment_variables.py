@@ -69,6 +69,14 @@ OPENOBSERVE_HF_OUTBOX_MAX_MB = "OPENOBSERVE_HF_OUTBOX_MAX_MB"
 MiB the outbox may hold; the oldest spans go first. Default: 64.
 """
 
+OPENOBSERVE_HF_MAX_AGE_H = "OPENOBSERVE_HF_MAX_AGE_H"
+"""
+.. envvar:: OPENOBSERVE_HF_MAX_AGE_H
+
+Hours after its start in which the OpenObserve server takes a span (its ``ZO_INGEST_ALLOWED_UPTO``). An older one is not
+sent, since the server would drop it silently, but counted. 0: the server takes every span. Default: 5.
+"""
+
 OPENOBSERVE_HF_EXIT_TIMEOUT_S = "OPENOBSERVE_HF_EXIT_TIMEOUT_S"
 """
 .. envvar:: OPENOBSERVE_HF_EXIT_TIMEOUT_S
@@ -81,6 +89,14 @@ OPENOBSERVE_HF_CAPTURE_CONTENT = "OPENOBSERVE_HF_CAPTURE_CONTENT"
 .. envvar:: OPENOBSERVE_HF_CAPTURE_CONTENT
 
 ``full`` records prompts and answers, ``none`` records neither: no text of them reaches the disk. Default: ``full``.
+"""
+
+OPENOBSERVE_HF_STREAM_USAGE = "OPENOBSERVE_HF_STREAM_USAGE"
+"""
+.. envvar:: OPENOBSERVE_HF_STREAM_USAGE
+
+Whether a streamed chat is asked for its token usage where the program does not ask: ``auto`` where the host is known to
+accept it (Hugging Face's router and dedicated endpoints), ``on`` everywhere, ``off`` nowhere. Default: ``auto``.
 """
 
 OPENOBSERVE_HF_DOTENV = "OPENOBSERVE_HF_DOTENV"

@@ -14,11 +14,14 @@ from typing import Dict, List, Mapping, Optional, Tuple
 
 from hf_openobserve import destination, diagnostics, dotenv_file
 from hf_openobserve import environment_variables as names
+from hf_openobserve.capture.stream_usage import MODES
 from hf_openobserve.destination import Destination
 
 __all__ = ["Destination", "Settings", "Variables", "load"]
 
 DEFAULT_OUTBOX_MAX_MB = 64.0
+DEFAULT_MAX_AGE_H = 5.0
+"""OpenObserve's own default (openobserve-contract.md 1.4, ``ZO_INGEST_ALLOWED_UPTO``)."""
 DEFAULT_EXIT_TIMEOUT_S = 1.0
 MAX_SECONDS = 86400.0
 """Longer waits overflow what sockets and locks take as a timeout on some platforms, and none is meant."""
@@ -35,6 +38,7 @@ _NO_OTHER_EXPORTERS = ("otlp", "openobserve", "otlp_proto_http", "otlp_proto_grp
 _ENVIRONMENT_ONLY = (
     names.OPENOBSERVE_HF_OUTBOX_DIR,
     names.OPENOBSERVE_HF_OUTBOX_MAX_MB,
+    names.OPENOBSERVE_HF_MAX_AGE_H,
     names.OPENOBSERVE_HF_EXIT_TIMEOUT_S,
 )
 """Where files are written, how large they grow and how long the exit takes: no ``.env`` decides that, since it may be a
@@ -54,8 +58,12 @@ class Settings:
     outbox_dir: Optional[str] = None
     """Absolute path the user chose; None: the default location."""
     outbox_max_bytes: int = int(DEFAULT_OUTBOX_MAX_MB * 1024 * 1024)
+    window_s: Optional[float] = DEFAULT_MAX_AGE_H * 3600
+    """Seconds after its start in which the server takes a span; None: always, or nothing is known of this server."""
     exit_timeout_s: float = DEFAULT_EXIT_TIMEOUT_S
     capture_content: bool = True
+    stream_usage: str = "auto"
+    """One of ``capture.stream_usage.MODES``."""
     debug: bool = False
     secrets: Tuple[str, ...] = field(default=(), repr=False)
     """Literal texts to mask wherever they show up, the longest first, none shorter than ``SHORTEST_SECRET``."""
@@ -91,9 +99,11 @@ def _load(variables: Variables, script_dir: Optional[str], cwd: Optional[str]) -
     chosen = destination.choose(variables)
     others = [name for name in exporters if name.lower() not in _NO_OTHER_EXPORTERS]
     outbox_max_mb = variables.number(names.OPENOBSERVE_HF_OUTBOX_MAX_MB, DEFAULT_OUTBOX_MAX_MB, unit="MiB")
+    max_age_h = variables.number(names.OPENOBSERVE_HF_MAX_AGE_H, DEFAULT_MAX_AGE_H, unit="hours", zero=True)
     exit_timeout_s = variables.number(names.OPENOBSERVE_HF_EXIT_TIMEOUT_S, DEFAULT_EXIT_TIMEOUT_S, zero=True)
     outbox_dir = _absolute(variables.value(names.OPENOBSERVE_HF_OUTBOX_DIR), cwd)
     capture_content = _capture_content(variables)
+    stream_usage = _stream_usage(variables)
     debug = variables.boolean(names.OPENOBSERVE_HF_DEBUG, default=False)
     variables.secrets.extend(variables.value(name) for name in names.HF_TOKEN_VARIABLES)
     for name in vars(names):
@@ -109,8 +119,11 @@ def _load(variables: Variables, script_dir: Optional[str], cwd: Optional[str]) -
         other_exporters=tuple(dict.fromkeys(others)),
         outbox_dir=outbox_dir,
         outbox_max_bytes=int(outbox_max_mb * 1024 * 1024),
+        # The rule is OpenObserve's: a Collector takes every span.
+        window_s=max_age_h * 3600 if max_age_h and chosen.kind == "openobserve" else None,
         exit_timeout_s=exit_timeout_s,
         capture_content=capture_content,
+        stream_usage=stream_usage,
         debug=debug,
         secrets=secrets,
         sources=MappingProxyType(variables.sources),
@@ -227,6 +240,14 @@ def _capture_content(variables: Variables) -> bool:
             value=value,
         )
     return value in ("", "full")
+
+
+def _stream_usage(variables: Variables) -> str:
+    value = variables.value(names.OPENOBSERVE_HF_STREAM_USAGE).lower()
+    if value and value not in MODES:
+        variables.default(names.OPENOBSERVE_HF_STREAM_USAGE, "is neither auto, on nor off", "auto", value=value)
+        value = ""
+    return value or "auto"
 
 
 def _cleaned(value: str) -> str:

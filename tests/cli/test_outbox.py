@@ -6,14 +6,13 @@ import re
 import stat
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
 
 import outboxes
 from hf_openobserve.cli import outbox
-from hf_openobserve.outbox import store
+from hf_openobserve.outbox import counters, store
 from outboxes import call
 
 SERVER = {"OPENOBSERVE_URL": "http://127.0.0.1:9", "OPENOBSERVE_AUTH_TOKEN": "nobody@example.com:a fake password"}
@@ -189,30 +188,29 @@ def test_a_segment_that_cannot_be_read_is_said_and_counted(env, root):
     assert "odd.seg: Too many levels of symbolic links" in done.stderr
 
 
-def test_counters_are_shown_where_somebody_counts(env, root, monkeypatch):
+def test_counters_are_shown_where_somebody_counts(env, root):
     directory = outboxes.leave(root, "local", call())
-    asked = []
-
-    def read(path):
-        asked.append(path)
-        return {"accepted": 1200, "rejected": 1, "expired": 2, "evicted": 3, "set_aside": 4, "else": 5}
-
-    monkeypatch.setitem(sys.modules, "hf_openobserve.outbox.counters", types.SimpleNamespace(read=read))
-    assert destinations([], env)["local"]["counters"]["accepted"] == 1200
-    assert asked == [str(directory)]
-    shown = [re.split(r" {2,}", line.strip()) for line in outboxes.invoke(["outbox"], env).stdout.splitlines()]
-    assert ["so far", "accepted", "rejected", "expired", "evicted", "set aside", "else"] in shown
-    assert shown[-2][1:] == ["1,200", "1", "2", "3", "4", "5"]
-
-
-@pytest.mark.parametrize("error", [OSError("no"), ValueError("no")])
-def test_counters_that_cannot_be_read_are_null(env, root, monkeypatch, error):
-    def read(_path):
-        raise error
-
-    outboxes.leave(root, "local", call())
-    monkeypatch.setitem(sys.modules, "hf_openobserve.outbox.counters", types.SimpleNamespace(read=read))
     assert destinations([], env)["local"]["counters"] is None
+    counted = counters.Counters(str(directory))
+    for count, name in enumerate(counters.NAMES, 1):
+        counted.add(name, [1], 1000 * count)
+    counted.flush()
+    assert destinations([], env)["local"]["counters"] == {
+        "accepted": 1000,
+        "rejected": 2000,
+        "expired": 3000,
+        "evicted": 4000,
+        "set_aside": 5000,
+    }
+    shown = [re.split(r" {2,}", line.strip()) for line in outboxes.invoke(["outbox"], env).stdout.splitlines()]
+    assert ["so far", "accepted", "rejected", "expired", "evicted", "set aside"] in shown
+    assert shown[-2][1:] == ["1,000", "2,000", "3,000", "4,000", "5,000"]
+
+
+def test_damaged_counters_are_none(env, root):
+    directory = outboxes.leave(root, "local", call())
+    (directory / counters.FILE_NAME).write_bytes(b"\x00 no JSON")
+    assert set(destinations([], env)["local"]["counters"].values()) == {0}
 
 
 # --- For people ------------------------------------------------------------------------------------------------------

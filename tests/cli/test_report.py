@@ -76,8 +76,8 @@ def test_the_figures_per_model(env, root, filled):
                 "calls": 7,
                 "errors": 3,
                 "errors_by_kind": [
-                    {"type": "openai.RateLimitError", "status_code": 429, "count": 2},
-                    {"type": "openai.APITimeoutError", "status_code": None, "count": 1},
+                    {"kind": "rate_limited", "type": "openai.RateLimitError", "status_code": 429, "count": 2},
+                    {"kind": None, "type": "openai.APITimeoutError", "status_code": None, "count": 1},
                 ],
                 "tokens": {"prompt": 120, "completion": 48, "total": 168},
                 "calls_without_usage": 0,
@@ -98,8 +98,8 @@ def test_the_figures_per_model(env, root, filled):
             "calls": 8,
             "errors": 3,
             "errors_by_kind": [
-                {"type": "openai.RateLimitError", "status_code": 429, "count": 2},
-                {"type": "openai.APITimeoutError", "status_code": None, "count": 1},
+                {"kind": "rate_limited", "type": "openai.RateLimitError", "status_code": 429, "count": 2},
+                {"kind": None, "type": "openai.APITimeoutError", "status_code": None, "count": 1},
             ],
             "tokens": {"prompt": 120, "completion": 48, "total": 168},
             "calls_without_usage": 1,
@@ -127,7 +127,7 @@ def test_the_calls_one_by_one(env, filled):
     }
     assert (calls[5]["status"], calls[5]["error"], calls[5]["answered_by"]) == (
         "ERROR",
-        {"type": "openai.RateLimitError", "status_code": 429, "message": "slow down"},
+        {"kind": "rate_limited", "type": "openai.RateLimitError", "status_code": 429, "message": "slow down"},
         None,
     )
 
@@ -159,7 +159,9 @@ def test_only_calls_to_a_model_count(env, root, kind, counts):
 
 def test_an_error_without_a_type_has_the_conventional_one(env, root):
     outboxes.leave(root, "local", call(error="no"))
-    assert report_json([], env)["total"]["errors_by_kind"] == [{"type": "_OTHER", "status_code": None, "count": 1}]
+    assert report_json([], env)["total"]["errors_by_kind"] == [
+        {"kind": None, "type": "_OTHER", "status_code": None, "count": 1}
+    ]
 
 
 def test_of_no_calls_every_key_is_there(env, root):
@@ -311,7 +313,7 @@ def test_the_table(env, filled):
     assert ["answered by llama3.1-8b"] in rows
     assert [QWEN, "1", "0", "-", "-", "-", "1.25 s", "1.25 s"] in rows
     assert ["all", "8", "3", "120", "48", "168", "200 ms", "60.00 s"] in rows
-    assert ["2", "429", "openai.RateLimitError", LLAMA] in rows
+    assert ["2", "429", "rate_limited", LLAMA] in rows
     assert ["1", "-", "openai.APITimeoutError", LLAMA] in rows
     assert ["The answers of 1 call named no tokens."] in rows
     assert rows[-1] == ["2 other spans in the outbox: no calls to a model."]

@@ -17,7 +17,7 @@ import outboxes
 from fakes.openobserve import Answer, FakeOpenObserve, Limits
 from hf_openobserve.cli import ship
 from hf_openobserve.openobserve import answers
-from hf_openobserve.outbox import segment, store
+from hf_openobserve.outbox import counters, losses, segment, store
 from outboxes import HOUR_S, call, record
 
 ELSEWHERE = "openobserve http://elsewhere/api/default/v1/traces stream=default"
@@ -77,6 +77,7 @@ def test_what_waits_for_the_configured_server_and_for_none_is_delivered(env, roo
             "rejected": 0,
             "rejected_reason": "",
             "set_aside": 0,
+            "expired": 0,
             "remaining": 0,
             "too_old": 0,
             "held": 0,
@@ -86,8 +87,8 @@ def test_what_waits_for_the_configured_server_and_for_none_is_delivered(env, roo
             "complete": True,
         },
     )
-    # Nothing of ours is left either.
-    assert [path for path in root.rglob("*") if path.is_file()] == []
+    # Nothing of ours is left either, but for the counts.
+    assert {path.name for path in root.rglob("*") if path.is_file()} == {counters.FILE_NAME}
 
 
 def test_a_second_run_sends_nothing_again(env, root, openobserve):
@@ -159,7 +160,7 @@ def test_a_directory_of_any_name_is_sent_from_by_what_its_segments_say(env, root
     status, shown = ship_json(["--dir", copy], env)
     assert (status, shown["accepted"], sum(shown["others"].values())) == (0, 1, 1)
     assert len(openobserve.rows()) == 1
-    (left,) = copy.iterdir()
+    (left,) = copy.glob("*.seg")
     assert segment.read_meta(str(left))["destination"] == ELSEWHERE
     assert len(outboxes.segments(root)) == 1, "what it was copied from"
 
@@ -231,7 +232,8 @@ def test_a_span_that_the_server_cannot_read_is_set_aside(env, root, openobserve)
     openobserve.script(400, 400)
     status, shown = ship_json([], env)
     assert (status, shown["accepted"], shown["set_aside"], shown["remaining"]) == (1, 1, 1, 0)
-    assert names(openobserve.rows()) == ["good"]
+    assert names(openobserve.rows()) == ["good", "hf-openobserve outbox"]
+    assert openobserve.rows()[-1]["hf_outbox_set_aside"] == "1"
     (aside,) = (directory / "rejected").glob("*.seg")
     assert len(spans_in(aside)) == 1
     # Whoever runs it again is not told of it again.
@@ -252,7 +254,6 @@ def test_a_span_that_can_be_neither_sent_nor_set_aside_is_counted(env, root, ope
     [
         ("", ""),
         ("503: no\x1b[31m", "503: no?[31m"),
-        ("E: <urllib3.connection.HTTPConnection object at 0x7fde90a121c0>: Failed: refused", "E: Failed: refused"),
     ],
 )
 def test_reasons_are_the_same_each_time(reason, shown):
@@ -266,7 +267,8 @@ def test_what_the_server_rejects_is_counted_and_the_window_named(tmp_path, root)
         env = outboxes.environment(tmp_path, {"OPENOBSERVE_HF_OUTBOX_DIR": str(root)}, server.environment)
         outboxes.leave(root, "local", call(age_s=2 * HOUR_S), call())
         done = outboxes.invoke(["ship"], env)
-        assert len(server.rows()) == 1
+        rows = server.rows()
+    assert [row.get("hf_outbox_rejected") for row in rows] == [None, "1"], "the call, and the loss"
     assert done.exit_code == 1
     last = done.stdout.splitlines()[-1]
     assert last.startswith("1 span accepted, 1 rejected by the server (Some spans were rejected")
@@ -277,8 +279,8 @@ def test_what_the_server_rejects_is_counted_and_the_window_named(tmp_path, root)
 # --- Spans past the server's window ----------------------------------------------------------------------------------
 
 
-def test_too_old_spans_are_said_not_sent_and_kept(env, root, openobserve, identity):
-    outboxes.leave(root, identity, record(name="new"), record(name="old", age_s=OLD_S), record(name="new too"))
+def test_too_old_spans_recorded_without_a_server_are_said_not_sent_and_kept(env, root, openobserve):
+    outboxes.leave(root, "local", record(name="new"), record(name="old", age_s=OLD_S), record(name="new too"))
     outboxes.leave(root, "local", record(name="older", age_s=10 * OLD_S))
     outboxes.leave(root, ELSEWHERE, record(age_s=OLD_S))
     done = outboxes.invoke(["ship"], env)
@@ -292,6 +294,34 @@ def test_too_old_spans_are_said_not_sent_and_kept(env, root, openobserve, identi
     )
     kept = b"".join(b"".join(spans_in(path)) for path in outboxes.segments(root))
     assert [kept.count(name) for name in (b"old", b"older", b"new")] == [2, 1, 0]
+
+
+@pytest.mark.parametrize("answer", [Answer(), 503], ids=["taken", "not taken"])
+def test_too_old_spans_of_this_server_expire_as_they_do_in_a_running_program(env, root, openobserve, answer):
+    openobserve.script(answer)
+    identity = identity_of(openobserve)
+    directory = outboxes.leave(root, identity, record(name="new"), record(name="old", age_s=OLD_S))
+    done = outboxes.invoke(["ship"], env)
+    assert done.exit_code == 1
+    accepted = int(answer != 503)
+    assert done.stdout.splitlines()[-1] == (
+        f"{ship._spans(accepted)} accepted, 0 rejected by the server, 0 set aside, {1 - accepted} remaining, "
+        "1 expired (began more than 5 h ago: dropped)."
+    )
+    assert counters.read(str(directory))["expired"] == 1
+    assert outboxes.invoke(["ship"], env).exit_code == 0, "counted once"
+    assert names(openobserve.rows()) == [losses.SPAN_NAME, "new"]
+    (lost,) = [row for row in openobserve.rows() if row["operation_name"] == losses.SPAN_NAME]
+    assert (lost["hf_outbox_lost"], lost["hf_outbox_expired"]) == ("1", "1")
+
+
+@pytest.mark.parametrize(("hours", "accepted"), [("0", 1), ("12", 1), ("1", 0)])
+def test_the_window_is_a_setting(tmp_path, root, hours, accepted):
+    with FakeOpenObserve(limits=Limits(ingest_allowed_upto_h=24)) as server:
+        place = {"OPENOBSERVE_HF_OUTBOX_DIR": str(root), "OPENOBSERVE_HF_MAX_AGE_H": hours}
+        env = outboxes.environment(tmp_path, place, server.environment)
+        outboxes.leave(root, identity_of(server), call(age_s=OLD_S))
+        assert ship_json([], env)[1]["accepted"] == accepted
 
 
 def test_when_the_server_takes_nothing_old_and_new_stay_as_they_are(env, root, openobserve):
@@ -616,7 +646,7 @@ def test_follow_outlives_an_outage_and_says_it_once(env, root, openobserve, star
 def test_follow_reads_what_is_too_old_once(env, root, openobserve, monkeypatch):
     outboxes.leave(root, "local", call(age_s=OLD_S))
     waiting = ship.WaitingStore(
-        str(root / "local"), "local", ship.Tally(), lambda: time.time_ns() - ship.WINDOW_S * 10**9, lambda: False
+        str(root / "local"), "local", ship.Tally(), lambda: time.time_ns() - 5 * HOUR_S * 10**9, lambda: False
     )
     assert len(waiting.segments()) == 1
     assert list(waiting.claim()) == []

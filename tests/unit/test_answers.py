@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from hf_openobserve.openobserve import answers
-from hf_openobserve.openobserve.answers import ACCEPTED, BLOCKED, REFUSED, RETRY
+from hf_openobserve.openobserve.answers import ACCEPTED, BLOCKED, REFUSED, RETRY, TOO_LARGE
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 JSON = {"content-type": "application/json"}
@@ -54,7 +54,7 @@ def partial(rejected, reason=SENTENCE):
         (405, BLOCKED),
         (407, BLOCKED),
         (408, RETRY),
-        (413, REFUSED),
+        (413, TOO_LARGE),
         (415, REFUSED),
         (422, REFUSED),
         (429, RETRY),
@@ -236,6 +236,6 @@ def test_a_time_that_nobody_can_wait_for_is_not_waited_for(value):
 )
 def test_no_answer_raises(status, headers, body):
     verdict = answers.judge(status, headers, body)
-    assert verdict.outcome in (ACCEPTED, RETRY, BLOCKED, REFUSED)
+    assert verdict.outcome in (ACCEPTED, RETRY, BLOCKED, REFUSED, TOO_LARGE)
     assert isinstance(verdict.rejected, int)
     assert (verdict.outcome == ACCEPTED) == (200 <= status < 300)

@@ -21,7 +21,7 @@ from fakes.openobserve import Answer, FakeOpenObserve
 from hf_openobserve import __version__
 from hf_openobserve import settings as settings_module
 from hf_openobserve.openobserve import client as client_module
-from hf_openobserve.openobserve.answers import ACCEPTED, BLOCKED, REFUSED, RETRY
+from hf_openobserve.openobserve.answers import ACCEPTED, BLOCKED, REFUSED, RETRY, TOO_LARGE
 from hf_openobserve.openobserve.client import Client
 from hf_openobserve.outbox import otlp
 from hf_openobserve.record import ResourceRecord, ScopeRecord, SpanRecord
@@ -293,7 +293,7 @@ def test_an_unreachable_server_is_asked_again(openobserve):
         (401, BLOCKED),
         (403, BLOCKED),
         (404, BLOCKED),
-        (413, REFUSED),
+        (413, TOO_LARGE),
         (429, RETRY),
         (500, RETRY),
         (503, RETRY),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from hf_openobserve import diagnostics
 from hf_openobserve.outbox import memory
 from hf_openobserve.outbox.memory import MemoryStore
@@ -154,9 +156,21 @@ def test_a_child_forked_while_a_thread_held_the_lock_is_not_stuck():
     assert starts(store) == [1]
 
 
-def test_a_refused_span_is_not_kept_for_another_try():
+def test_a_refused_span_has_nowhere_to_be_kept():
     store = MemoryStore()
-    store.set_aside((1, b"x"))
+    with pytest.raises(OSError, match="no outbox on disk"):
+        store.set_aside((1, b"x"))
+    assert starts(store) == []
+
+
+def test_what_is_dropped_is_a_loss():
+    store = filled(10, size=10, max_bytes=35)
+    assert store.counters.untold() == ({"evicted": 7}, 1, 6)
+
+
+def test_all_can_be_taken_at_once():
+    store = filled(3)
+    assert [start for start, _ in store.take_all()] == [0, 1, 2]
     assert starts(store) == []
 
 
@@ -221,4 +235,4 @@ def test_threads_whose_disk_fails_at_once_lose_no_span(monkeypatch):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(starts(processor.store)) == 8
+    assert len(starts(processor.memory)) == 8

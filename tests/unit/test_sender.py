@@ -19,7 +19,7 @@ from hf_openobserve import diagnostics
 from hf_openobserve import settings as settings_module
 from hf_openobserve.openobserve.answers import ACCEPTED, BLOCKED, RETRY, Verdict
 from hf_openobserve.openobserve.client import Client
-from hf_openobserve.outbox import otlp, segment
+from hf_openobserve.outbox import counters, losses, otlp, segment
 from hf_openobserve.outbox import sender as sender_module
 from hf_openobserve.outbox.memory import MemoryStore
 from hf_openobserve.outbox.sender import Sender
@@ -140,7 +140,17 @@ def end(sender):
 
 
 def names(rows):
-    return sorted(row["operation_name"] for row in rows)
+    """Of the application's spans."""
+    return sorted(row["operation_name"] for row in rows if row["operation_name"] != losses.SPAN_NAME)
+
+
+def reported(rows):
+    """What the loss spans say, one after the other."""
+    return [
+        {name[len("hf_outbox_") :]: value for name, value in row.items() if name.startswith("hf_outbox_")}
+        for row in rows
+        if row["operation_name"] == losses.SPAN_NAME
+    ]
 
 
 def exports(server):
@@ -389,11 +399,10 @@ def test_an_error_of_our_own_does_not_end_the_delivery(outbox, error, capsys, mo
 # Spans that the server will not have.
 
 
-@pytest.fixture(params=["columns", "bytes"])
-def choosy(request):
-    """A server that refuses a request for one span in it: too many columns (400), too many bytes (413)."""
-    limits = Limits(columns=200) if request.param == "columns" else Limits(payload_bytes=20_000)
-    with FakeOpenObserve(limits=limits) as server:
+@pytest.fixture
+def choosy():
+    """A server that refuses a request for one span in it, which has too many columns."""
+    with FakeOpenObserve(limits=Limits(columns=200)) as server:
         yield server
 
 
@@ -415,6 +424,64 @@ def test_the_guilty_span_is_found_and_the_others_arrive(outbox, choosy, position
     assert [start for start, _ in segment.iter_records(str(aside))] == [position]
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("hf-openobserve: ")
+    assert counters.read(made.store.directory) == {
+        "accepted": 7,
+        "rejected": 0,
+        "expired": 0,
+        "evicted": 0,
+        "set_aside": 1,
+    }
+    assert [loss["set_aside"] for loss in reported(choosy.rows())] == ["1"]
+
+
+@pytest.mark.parametrize("position", [0, 3, 7])
+def test_a_span_that_is_too_large_arrives_with_its_texts_cut(outbox, position, capsys):
+    with FakeOpenObserve(limits=Limits(payload_bytes=40_000)) as server:
+        made = outbox(server)
+        for number in range(8):
+            made.append(
+                number, **({"text": "head " + "x" * 200_000 + " tail", "short": "s"} if number == position else {})
+            )
+        made.sender.wake()
+        rows = {row["operation_name"]: row for row in server.wait_for_rows(8)}
+        assert made.emptied()
+        assert len(server.rows()) == 8
+    assert sorted(rows) == [f"span {number}" for number in range(8)]
+    large = rows[f"span {position}"]
+    assert large["text"].startswith("head xxx")
+    assert large["text"].endswith("xxx tail")
+    assert "bytes cut by hf-openobserve" in large["text"]
+    assert large["short"] == "s"
+    assert int(large["hf_outbox_cut_bytes"]) + len(large["text"]) > 200_000
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "its longest texts are cut" in line
+    assert counters.read(made.store.directory)["accepted"] == 8
+
+
+def test_what_a_gateway_takes_at_most_is_found_once(outbox):
+    with FakeOpenObserve(limits=Limits(payload_bytes=100_000)) as server:
+        made = outbox(server)
+        for number in range(40):
+            made.append(number, text="x" * 10_000)
+        assert made.sender.deliver() is True
+        assert names(server.rows()) == sorted(f"span {number}" for number in range(40))
+        before = len(exports(server))
+        for number in range(40, 60):
+            made.append(number, text="x" * 10_000)
+        assert made.sender.deliver() is True
+        assert len(server.rows()) == 60
+        assert [request.status for request in exports(server)[before:]] == [200] * (len(exports(server)) - before)
+
+
+def test_a_span_too_large_for_other_reasons_is_set_aside(outbox):
+    with FakeOpenObserve(limits=Limits(payload_bytes=20_000)) as server:
+        made = outbox(server)
+        made.append(0)
+        made.append(1, **{f"column_{number}": "x" * 150 for number in range(500)})
+        assert made.sender.deliver() is True
+        assert names(server.rows()) == ["span 0"]
+    (aside,) = (Path(made.store.directory) / REJECTED).iterdir()
+    assert [start for start, _ in segment.iter_records(str(aside))] == [1]
 
 
 def test_a_refused_span_that_cannot_be_set_aside_does_not_double_the_others(outbox, choosy, monkeypatch):
@@ -430,6 +497,8 @@ def test_a_refused_span_that_cannot_be_set_aside_does_not_double_the_others(outb
         with contextlib.suppress(OSError):
             made.sender.deliver()
     assert names(choosy.rows()) == ["span 0", "span 1", "span 2"]
+    assert made.waiting() == []
+    assert [loss["rejected"] for loss in reported(choosy.rows())] == ["1"]
 
 
 def test_what_cannot_be_kept_apart_is_not_an_end(outbox, openobserve, monkeypatch):
@@ -479,6 +548,122 @@ def test_spans_that_came_too_late_are_said_once_and_not_sent_again(outbox, openo
     made.sender.deliver()
     assert capsys.readouterr().err == ""
     assert names(openobserve.rows()) == ["span 1"]
+    assert [loss["rejected"] for loss in reported(openobserve.rows())] == ["2"], "the third waits for its minute"
+    assert counters.read(made.store.directory)["rejected"] == 3
+
+
+def append_at(made, *ages_s):
+    now = time.time_ns()
+    for number, age_s in enumerate(ages_s):
+        start = now - int(age_s * 1e9)
+        made.store.append(start, payload(number, start=start))
+
+
+def test_spans_past_the_window_expire_whether_the_server_is_there_or_not(outbox, openobserve, capsys):
+    made = outbox(openobserve)
+    made.sender = Sender(made.store, made.client, window_s=3600)
+    append_at(made, 3601, 7200, 3500, 0)
+    openobserve.script(503)
+    assert made.sender.deliver() is False
+    assert counters.read(made.store.directory)["expired"] == 2
+    assert len(made.waiting()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "more than 1 h ago" in line
+    assert made.sender.deliver() is True
+    assert names(openobserve.rows()) == ["span 2", "span 3"]
+    assert counters.read(made.store.directory)["expired"] == 2
+    (loss,) = reported(openobserve.rows())
+    assert (loss["lost"], loss["expired"]) == ("2", "2")
+    assert loss["lost_from"] < loss["lost_to"]
+    assert "2 too old for the server" in loss["message"]
+
+
+def test_a_loss_is_reported_under_the_service_that_was_recorded(outbox, openobserve):
+    made = outbox(openobserve)
+    made.sender = Sender(made.store, made.client, window_s=3600)
+    append_at(made, 7200)
+    made.sender.resource = ResourceRecord({"service.name": "shop"})
+    made.sender.deliver()
+    (row,) = openobserve.rows()
+    assert (row["operation_name"], row["service_name"]) == ("hf-openobserve outbox", "shop")
+    assert not [column for column in row if column.startswith(("llm_", "gen_ai_", "openinference"))]
+
+
+def test_a_loss_that_the_server_does_not_take_is_reported_later(outbox, openobserve, monkeypatch):
+    made = outbox(openobserve)
+    made.sender = Sender(made.store, made.client, window_s=3600)
+    append_at(made, 7200)
+    openobserve.script(503)
+    made.sender.deliver()
+    assert openobserve.rows() == []
+    monkeypatch.setattr(counters, "TELLING_S", 0)
+    made.sender.deliver()
+    assert [loss["expired"] for loss in reported(openobserve.rows())] == ["1"]
+    made.sender.deliver()
+    assert len(openobserve.rows()) == 1
+
+
+# Many segments, one request.
+
+
+def test_segments_of_many_processes_are_one_request(outbox, openobserve):
+    made = outbox(openobserve)
+    for number in range(70):
+        made.append(number)
+        made.store.seal()
+    assert made.sender.deliver() is True
+    assert [request.spans for request in exports(openobserve)] == [32, 32, 6]
+    assert made.waiting() == []
+    assert names(openobserve.rows()) == sorted(f"span {number}" for number in range(70))
+
+
+def test_segments_of_one_refused_request_are_sent_one_by_one(outbox, choosy):
+    made = outbox(choosy)
+    for number in range(6):
+        made.append(number, **(GUILTY if number == 3 else {}))
+        made.store.seal()
+    assert made.sender.deliver() is True
+    assert names(choosy.rows()) == [f"span {number}" for number in (0, 1, 2, 4, 5)]
+    assert made.waiting() == []
+
+
+@pytest.mark.parametrize("answer", [503, Answer(behaviour="reset")])
+def test_segments_of_one_failed_request_stay_as_they_are(outbox, openobserve, answer):
+    made = outbox(openobserve)
+    for number in range(6):
+        made.append(number)
+        made.store.seal()
+    before = made.store.segments()
+    openobserve.script(answer)
+    assert made.sender.deliver() is False
+    assert made.store.segments() == before
+    assert made.sender.deliver() is True
+    assert names(openobserve.rows()) == [f"span {number}" for number in range(6)]
+
+
+def test_no_segment_stays_open_or_locked(outbox, openobserve, tmp_path):
+    made = outbox(openobserve)
+    for number in range(70):
+        made.append(number)
+        made.store.seal()
+    openobserve.script(Answer(), 503)
+    assert made.sender.deliver() is False
+    other = DirectoryStore(str(tmp_path / "outbox"), "tests", 64 * MIB)
+    assert sum(len(claimed.records) for claimed in other.claim()) == 38
+    other.after_fork_in_child()
+    assert made.store._descriptors == {}
+
+
+def test_after_a_failure_the_other_stores_are_not_tried(outbox, openobserve):
+    made = outbox(openobserve)
+    memory = MemoryStore()
+    made.sender.also_from(memory)
+    made.append(1)
+    memory.append(2, payload(2))
+    openobserve.script(Answer(503, {"retry-after": "30"}))
+    assert made.sender.deliver() is False
+    assert len(exports(openobserve)) == 1
+    assert made.sender.wait_s() > 20
 
 
 # What is said.
@@ -730,8 +915,7 @@ def test_spans_from_memory_are_delivered_beside_those_on_disk(outbox, openobserv
 )
 def test_requests_are_bounded_in_spans_and_bytes(monkeypatch, sizes, cut):
     monkeypatch.setattr(sender_module, "MAX_BATCH_SPANS", 3)
-    monkeypatch.setattr(sender_module, "MAX_BATCH_BYTES", 100)
     records = [(number, b"x" * size) for number, size in enumerate(sizes)]
-    batches = sender_module.batches(records)
+    batches = sender_module.batches(records, 100)
     assert [len(batch) for batch in batches] == cut
     assert [record for batch in batches for record in batch] == records

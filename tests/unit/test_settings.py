@@ -183,6 +183,29 @@ def test_a_wrong_capture_content_is_read_as_none(value):
 
 
 @pytest.mark.parametrize(
+    ("value", "expected"),
+    [("auto", "auto"), ("ON", "on"), (" off ", "off"), ("", "auto")],
+    ids=["auto", "on", "off", ""],
+)
+def test_stream_usage(value, expected):
+    it = read({"OPENOBSERVE_HF_STREAM_USAGE": value})
+    assert (it.stream_usage, it.problems) == (expected, ())
+
+
+@pytest.mark.parametrize("value", ["true", "yes", "always"])
+def test_a_wrong_stream_usage_is_the_default(value):
+    it = read({"OPENOBSERVE_HF_STREAM_USAGE": value})
+    assert it.stream_usage == "auto"
+    assert it.sources["OPENOBSERVE_HF_STREAM_USAGE"] == "default"
+    assert it.problems == (
+        (
+            f'OPENOBSERVE_HF_STREAM_USAGE is neither auto, on nor off ("{value}"); write for example auto - '
+            "using the default auto."
+        ),
+    )
+
+
+@pytest.mark.parametrize(
     ("path", "cwd", "expected"),
     [
         ("/var/outbox", "/srv", "/var/outbox"),
@@ -378,6 +401,7 @@ PLACES_TO_PASTE = (
     "OPENOBSERVE_ENABLED",
     "OPENOBSERVE_HF_DEBUG",
     "OPENOBSERVE_HF_CAPTURE_CONTENT",
+    "OPENOBSERVE_HF_STREAM_USAGE",
     "OPENOBSERVE_HF_OUTBOX_MAX_MB",
     TRACES,
     GENERAL,

@@ -5,7 +5,6 @@ Here too is what the commands ``report`` and ``ship`` have in common with it: wh
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional
 import click
 
 from hf_openobserve import diagnostics
-from hf_openobserve.outbox import segment, store
+from hf_openobserve.outbox import counters, segment, store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +25,6 @@ _DESTINATION_NAME = re.compile(r"local|[0-9a-f]{16}")
 """The names that ``store.destination_id`` gives."""
 
 _PLAIN_WIDTH = 100
-_COUNTERS = ("accepted", "rejected", "expired", "evicted", "set_aside")
 
 
 class Segment(NamedTuple):
@@ -255,10 +253,9 @@ def _flock_holders() -> Dict[str, int]:
 def _counters(directory: str) -> Optional[Dict[str, int]]:
     """What has become of this destination's spans so far; None if nobody counts."""
     try:
-        counters = importlib.import_module("hf_openobserve.outbox.counters").read(directory)
-    except (ImportError, OSError, ValueError):
+        return counters.read(directory)
+    except OSError:
         return None
-    return {str(name): int(count) for name, count in counters.items()}
 
 
 def _as_json(root: str, settings: Settings) -> Dict[str, Any]:
@@ -333,14 +330,12 @@ def _show_counters(console: Console, destinations: List[Dict[str, Any]]) -> None
     counted = [entry for entry in destinations if entry["counters"] is not None]
     if not counted:
         return
-    known = [name for name in _COUNTERS if any(name in entry["counters"] for entry in counted)]
-    others = sorted({name for entry in counted for name in entry["counters"]} - set(_COUNTERS))
     table = plain_table()
     table.add_column("so far", overflow="fold")
-    for name in known + others:
+    for name in counters.NAMES:
         table.add_column(one_line(name).replace("_", " "), justify="right", no_wrap=True)
     for entry in counted:
-        counts = (entry["counters"].get(name, 0) for name in known + others)
+        counts = (entry["counters"][name] for name in counters.NAMES)
         table.add_row(_destination_text(entry), *(f"{count:,}" for count in counts))
     console.print()
     console.print(table)

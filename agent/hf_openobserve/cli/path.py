@@ -15,9 +15,9 @@ def bootstrap_directory() -> str:
 
 @click.command("path")
 def path_command() -> None:
-    r"""Print the directory for PYTHONPATH.
+    """Print the directory for PYTHONPATH.
 
     \b
     PYTHONPATH=$(hf-openobserve path) python app.py
-    """
+    """  # noqa: D301 - click looks for the character
     click.echo(bootstrap_directory())

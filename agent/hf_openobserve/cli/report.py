@@ -41,6 +41,8 @@ class Call(NamedTuple):
     answered_by: Optional[str]
     tokens: Tuple[Optional[int], ...]
     """Prompt, completion, total."""
+    error_kind: Optional[str]
+    """One of ``capture.errors.KINDS``; None where it is none of them."""
     error_type: Optional[str]
     status_code: Optional[int]
     """HTTP's, of a failed call that got an answer."""
@@ -90,16 +92,16 @@ def report_command(directory: Optional[str], one_by_one: bool, as_json: bool, si
     is there with --calls; times are UTC, durations microseconds):
     {"outboxes": [path], "since": time or null,
      "models": [{"model", "answered_by": [model], "calls", "errors",
-       "errors_by_kind": [{"type", "status_code", "count"}],
+       "errors_by_kind": [{"kind", "type", "status_code", "count"}],
        "tokens": {"prompt", "completion", "total"}, "calls_without_usage",
        "duration_us": {"p50", "p95"}}],
      "total": {as one of "models", without "model" and "answered_by"},
      "other_spans": number, "unreadable_segments": number,
      "calls": [{"time", "service", "model", "answered_by", "duration_us",
        "tokens": {"prompt", "completion", "total"}, "status",
-       "error": {"type", "status_code", "message"} or null}]}
-    "model" and "answered_by" of a call, "status_code", tokens, and durations
-    of no calls may be null. "answered_by" of a model leaves out its own name.
+       "error": {"kind", "type", "status_code", "message"} or null}]}
+    "model" and "answered_by" of a call, "kind" (docs/errors.md has them all),
+    "status_code", tokens, and durations of no calls may be null. "answered_by" of a model leaves out its own name.
     """  # noqa: D301 - click looks for the character
     settings = outbox.load_settings()
     roots = outbox.places(directory, settings)
@@ -156,6 +158,7 @@ def call_of(span: Mapping[str, Any]) -> Call:
         model=asked_for or answered_by or UNKNOWN_MODEL,
         answered_by=answered_by,
         tokens=tuple(_number(attributes.get("llm.token_count." + name)) for name in _TOKENS),
+        error_kind=_text(attributes, "hf.error.kind") if failed else None,
         error_type=(_text(attributes, "error.type") or "_OTHER") if failed else None,
         status_code=status_code if failed else None,
         error=str(span["status_message"]) if failed else "",
@@ -173,16 +176,18 @@ def by_model(calls: Sequence[Call]) -> List[Tuple[str, List[Call]]]:
 def summary(calls: Sequence[Call]) -> Dict[str, Any]:
     """The figures of some calls, in the shape that the command documents."""
     errors = [call for call in calls if call.error_type is not None]
-    kinds: Dict[Tuple[str, Optional[int]], int] = {}
+    kinds: Dict[Tuple[Optional[str], str, Optional[int]], int] = {}
     for call in errors:
-        kind = (call.error_type or "", call.status_code)
+        kind = (call.error_kind, call.error_type or "", call.status_code)
         kinds[kind] = kinds.get(kind, 0) + 1
-    ordered = sorted(kinds.items(), key=lambda entry: (-entry[1], entry[0][0], entry[0][1] or 0))
+    ordered = sorted(kinds.items(), key=lambda entry: (-entry[1], entry[0][0] or "", entry[0][1], entry[0][2] or 0))
     durations = sorted(call.duration_us for call in calls)
     return {
         "calls": len(calls),
         "errors": len(errors),
-        "errors_by_kind": [{"type": name, "status_code": code, "count": count} for (name, code), count in ordered],
+        "errors_by_kind": [
+            {"kind": kind, "type": name, "status_code": code, "count": count} for (kind, name, code), count in ordered
+        ],
         "tokens": {name: _sum(call.tokens[index] for call in calls) for index, name in enumerate(_TOKENS)},
         "calls_without_usage": sum(not any(count is not None for count in call.tokens) for call in calls),
         "duration_us": {"p50": percentile(durations, 50), "p95": percentile(durations, 95)},
@@ -220,7 +225,7 @@ def as_dictionary(
 
 
 def _call_as_dictionary(call: Call) -> Dict[str, Any]:
-    error = {"type": call.error_type, "status_code": call.status_code, "message": call.error}
+    error = {"kind": call.error_kind, "type": call.error_type, "status_code": call.status_code, "message": call.error}
     return {
         "time": _time(call.start),
         "service": call.service,
@@ -313,11 +318,12 @@ def _show_errors(console: Console, models: Sequence[Tuple[str, List[Call]]]) -> 
     table = outbox.plain_table()
     table.add_column("errors", justify="right", no_wrap=True)
     table.add_column("HTTP", justify="right", no_wrap=True)
-    table.add_column("error.type", overflow="fold")
+    table.add_column("error", overflow="fold")
     table.add_column("model", overflow="fold")
     for kind, model in sorted(rows, key=lambda row: -row[0]["count"]):
         code = "-" if kind["status_code"] is None else str(kind["status_code"])
-        table.add_row(f"{kind['count']:,}", code, outbox.one_line(kind["type"]), outbox.one_line(model))
+        name = outbox.one_line(kind["kind"] or kind["type"])
+        table.add_row(f"{kind['count']:,}", code, name, outbox.one_line(model))
     console.print()
     console.print(table)
 

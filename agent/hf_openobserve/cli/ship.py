@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import stat
 import sys
@@ -27,10 +26,6 @@ from hf_openobserve.outbox.sender import Sender
 if TYPE_CHECKING:
     from hf_openobserve.settings import Destination, Settings
 
-WINDOW_S = 5 * 3600
-"""OpenObserve takes no span that began longer ago (openobserve-contract.md 1.4, ``ZO_INGEST_ALLOWED_UPTO``): it says 200
-and counts it as rejected. Of another kind of server nothing is known, and it gets them all."""
-
 FOLLOW_SCAN_S = 2.0
 """How often --follow looks for segments that have been left."""
 
@@ -48,19 +43,20 @@ class Tally:
         self.rejected = 0
         self.rejected_reason = ""
         self.set_aside = 0
+        self.expired = 0
         self.failure: Optional[answers.Verdict] = None
         """Why the last attempt ended early; None if it did not."""
 
     @property
     def reason(self) -> str:
-        """Of ``failure``, in one line; empty if there is none. An older urllib3 names itself in it, by an address."""
+        """Of ``failure``, in one line; empty if there is none."""
         text = "" if self.failure is None else self.failure.reason
-        return outbox.one_line(re.sub(r"<[^<>]* object at 0x[0-9a-f]+>: ", "", text))
+        return outbox.one_line(text)
 
     @property
     def settled(self) -> int:
         """The number of spans that left the outbox, or at least its queue."""
-        return self.accepted + self.rejected + self.set_aside
+        return self.accepted + self.rejected + self.set_aside + self.expired
 
 
 class Waiting(NamedTuple):
@@ -89,7 +85,8 @@ def ship_command(directory: Optional[str], follow: bool, as_json: bool) -> None:
 
     Those are the spans left for this server by processes that are gone, and those recorded while no server was
     configured. What a running process holds is left to it, and so are the spans of other servers. An OpenObserve server
-    takes no span that began more than 5 hours ago: such spans stay where they are.
+    takes no span that began more than 5 hours ago (OPENOBSERVE_HF_MAX_AGE_H): such spans stay where they are if no server
+    was configured when they were recorded, and are dropped and counted otherwise, as a running program does.
 
     Exit status: 0 if all that waited was accepted (with --follow: when it is ended), 1 if something was not, 2 if the
     configuration is wrong, 130 if Ctrl-C broke it off.
@@ -97,10 +94,11 @@ def ship_command(directory: Optional[str], follow: bool, as_json: bool) -> None:
     \b
     The shape of --json, in spans; with --follow one line after each delivery:
     {"destination": URL, "accepted", "rejected", "rejected_reason", "set_aside",
-     "remaining", "too_old", "held", "others": {destination: number},
+     "expired", "remaining", "too_old", "held", "others": {destination: number},
      "unreadable_segments", "failure", "complete"}
     "rejected" are those the server said it will never take, "set_aside" those
-    kept under rejected/; "remaining" leaves out "too_old" and "held". "failure"
+    kept under rejected/, "expired" those dropped as too old, "too_old" those
+    that stay; "remaining" leaves out "too_old" and "held". "failure"
     is why the last attempt ended early, or null.
     """  # noqa: D301 - click looks for the character
     settings = outbox.load_settings()
@@ -114,7 +112,11 @@ def ship_command(directory: Optional[str], follow: bool, as_json: bool) -> None:
 
     interruption = Interruption()
     shipment = Shipment(
-        settings.destination, outbox.places(directory, settings), Display(silent=as_json), interruption.asked
+        settings.destination,
+        settings.window_s,
+        outbox.places(directory, settings),
+        Display(silent=as_json),
+        interruption.asked,
     )
     status = 0
     with suppress_instrumentation(), shipment.display, interruption:
@@ -227,8 +229,8 @@ class WaitingStore(store.DirectoryStore):
         except OSError as error:
             self._tally.rejected += 1
             self._tally.rejected_reason = f"refused, and it could not be set aside: {error}"
-        else:
-            self._tally.set_aside += 1
+            raise
+        self._tally.set_aside += 1
 
     def _open(self) -> None:
         """There is no segment of our own: nothing is appended."""
@@ -241,6 +243,14 @@ class _PartOfClaim:
         self._whole = whole
         self._rest = rest
         self.records = records
+
+    @property
+    def held(self) -> bool:
+        return self._whole.held
+
+    @held.setter
+    def held(self, held: bool) -> None:
+        self._whole.held = held
 
     def delete(self) -> None:
         self._whole.keep(self._rest)
@@ -263,6 +273,10 @@ class CountingClient(Client):
         self._ending = ending
         self._progress = progress
 
+    def send_uncounted(self, payloads: List[bytes]) -> answers.Verdict:
+        """What is none of the spans that waited."""
+        return answers.Verdict(answers.RETRY, "interrupted") if self._ending() else super().send(payloads)
+
     def send(self, payloads: List[bytes]) -> answers.Verdict:
         """As the base class."""
         if self._ending():
@@ -283,18 +297,35 @@ class CountingClient(Client):
 class ForegroundSender(Sender):
     """The agent's sender, told when to deliver by whoever runs it."""
 
-    def wait_s(self) -> float:
-        """Seconds until the next attempt is due: the server's ``Retry-After``, or the backoff."""
-        return max(0.0, self._not_before - time.monotonic())
+    def __init__(
+        self, store: store.DirectoryStore, client: CountingClient, window_s: Optional[float], tally: Tally
+    ) -> None:
+        super().__init__(store, client, window_s)
+        self._tally = tally
+
+    def expired(self, records: List[store.Record], from_store: Any) -> None:
+        """As the base class, and counted."""
+        super().expired(records, from_store)
+        self._tally.expired += len(records)
+
+    def tell(self, payload: bytes) -> answers.Verdict:
+        """As the base class: what it tells of is counted, not the telling."""
+        return cast("CountingClient", self.client).send_uncounted([payload])
 
 
 class Shipment:
     """One run: from some outboxes to one destination."""
 
     def __init__(
-        self, destination: Destination, places: List[str], display: Display, ending: Callable[[], bool]
+        self,
+        destination: Destination,
+        window_s: Optional[float],
+        places: List[str],
+        display: Display,
+        ending: Callable[[], bool],
     ) -> None:
         self.destination = destination
+        self.window_s = window_s
         self.tally = Tally()
         self.ending = ending
         self.display = display
@@ -305,7 +336,7 @@ class Shipment:
 
     def not_before(self) -> int:
         """Start in nanoseconds since the epoch of the oldest span that the server still takes."""
-        return time.time_ns() - WINDOW_S * 10**9 if self.destination.kind == "openobserve" else 0
+        return 0 if self.window_s is None else time.time_ns() - int(self.window_s * 1e9)
 
     def open(self) -> None:
         """Find the directories that are ours and have appeared since the last time.
@@ -355,14 +386,14 @@ class Shipment:
                     elif found.held:
                         held += len(found.starts)
                     else:
-                        fresh = sum(start >= not_before for start in found.starts)
-                        sendable += fresh
-                        too_old += len(found.starts) - fresh
+                        old = sum(start < not_before for start in found.starts)
+                        sendable += len(found.starts) - old
+                        too_old += old if _is_local(directory) else 0
         return Waiting(sendable, too_old, held, others, unreadable)
 
     def complete(self, left: Waiting) -> bool:
         """Whether all that waited was accepted."""
-        lost = self.tally.rejected + self.tally.set_aside
+        lost = self.tally.rejected + self.tally.set_aside + self.tally.expired
         return not (left.sendable or left.too_old or left.unreadable or lost)
 
     def as_dictionary(self, left: Waiting) -> Dict[str, Any]:
@@ -373,6 +404,7 @@ class Shipment:
             "rejected": self.tally.rejected,
             "rejected_reason": self.tally.rejected_reason,
             "set_aside": self.tally.set_aside,
+            "expired": self.tally.expired,
             "remaining": left.sendable,
             "too_old": left.too_old,
             "held": left.held,
@@ -392,12 +424,19 @@ class Shipment:
             why = f" ({'; '.join(reasons)})" if reasons else ""
         aside = " (kept under rejected/)" if self.tally.set_aside else ""
         old = ""
+        if self.tally.expired:
+            old = f", {self.tally.expired:,} expired (began more than {self.window_text} ago: dropped)"
         if left.too_old:
-            old = f", {left.too_old:,} too old (began more than 5 h ago: not sent, they stay in the outbox)"
+            old += f", {left.too_old:,} too old (began more than {self.window_text} ago: not sent, they stay in the outbox)"
         return (
             f"{_spans(self.tally.accepted)} accepted, {self.tally.rejected:,} rejected by the server{why}, "
             f"{self.tally.set_aside:,} set aside{aside}, {left.sendable:,} remaining{old}."
         )
+
+    @property
+    def window_text(self) -> str:
+        """The window for people."""
+        return f"{(self.window_s or 0) / 3600:g} h"
 
     def _progressed(self) -> None:
         self.display.advance(self.tally.settled)
@@ -413,17 +452,17 @@ class Shipment:
 
     def _add(self, directory: str, by_name: bool) -> None:
         # What is written back and set aside says of itself where it comes from.
-        identity = "local" if os.path.basename(directory) == "local" else self.destination.identity
+        identity = "local" if _is_local(directory) else self.destination.identity
         waiting = WaitingStore(
             directory,
             identity,
             self.tally,
-            self.not_before,
+            self.not_before if _is_local(directory) else lambda: 0,
             self.ending,
             None if by_name else self._identities(),
         )
         if self._sender is None:
-            self._sender = ForegroundSender(waiting, self._client)
+            self._sender = ForegroundSender(waiting, self._client, self.window_s, self.tally)
         else:
             self._sender.also_from(waiting)
 
@@ -558,7 +597,7 @@ def _say_what_stays(shipment: Shipment, left: Waiting) -> None:
         _complain(f"cannot read {outbox.one_line(line)}")
     if left.too_old:
         _complain(
-            f"{_spans(left.too_old)} began more than 5 h ago, and {shipment.destination.shown_endpoint} takes none so "
+            f"{_spans(left.too_old)} began more than {shipment.window_text} ago, and {shipment.destination.shown_endpoint} takes none so "
             "old: not sent, they stay in the outbox"
         )
     if left.held:
@@ -585,6 +624,11 @@ def _sleep(seconds: float, ending: Callable[[], bool]) -> None:
         if left <= 0:
             return
         time.sleep(min(left, _TICK_S))
+
+
+def _is_local(directory: str) -> bool:
+    """True for the outbox of spans that were recorded without a destination: nothing expires there."""
+    return os.path.basename(directory) == "local"
 
 
 def _complain(text: str) -> None:

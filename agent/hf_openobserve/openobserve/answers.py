@@ -18,6 +18,7 @@ ACCEPTED = "accepted"  # stored, but for ``rejected`` spans that the server will
 RETRY = "retry"  # try the same again, later
 BLOCKED = "blocked"  # nothing will be taken until a person changes something; nothing is dropped
 REFUSED = "refused"  # this request will never be taken: find the guilty span by splitting
+TOO_LARGE = "too large"  # this request will never be taken, a smaller one may
 
 LONGEST_WAIT_S = 5 * 3600.0
 """What ``Retry-After`` may ask for at the most: an OpenObserve server takes no span that is older than five hours."""
@@ -47,7 +48,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
         return Verdict(BLOCKED, f"it takes no spans there ({status}: {_text(body)}); check OPENOBSERVE_URL")
     if status in (408, 429) or status >= 500:
         return Verdict(RETRY, f"{status}: {_text(body)}", retry_after_s=_retry_after(headers.get("retry-after", "")))
-    return Verdict(REFUSED, f"{status}: {_text(body)}")
+    return Verdict(TOO_LARGE if status == 413 else REFUSED, f"{status}: {_text(body)}")
 
 
 def _partial_success(content_type: str, body: bytes) -> Tuple[int, str]:

@@ -7,6 +7,7 @@ from collections import deque
 from typing import Deque, Iterator, List
 
 from hf_openobserve import diagnostics
+from hf_openobserve.outbox import counters
 from hf_openobserve.outbox.store import MAX_SEGMENT_BYTES, Record
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -22,6 +23,7 @@ class MemoryStore:
         self._waiting: Deque[Record] = deque()
         self._bytes = 0
         self._lost = 0
+        self.counters = counters.Counters()
 
     def append(self, start_unix_nano: int, payload: bytes) -> None:
         """Keep one span; beyond the bound the oldest goes, and is counted."""
@@ -29,8 +31,10 @@ class MemoryStore:
             self._waiting.append((start_unix_nano, payload))
             self._bytes += len(payload)
             while self._bytes > self.max_bytes and len(self._waiting) > 1:
-                self._bytes -= len(self._waiting.popleft()[1])
+                oldest = self._waiting.popleft()
+                self._bytes -= len(oldest[1])
                 self._lost += 1
+                self.counters.add(counters.EVICTED, [oldest[0]])
 
     def seal(self) -> None:
         """Nothing to close."""
@@ -47,14 +51,16 @@ class MemoryStore:
             try:
                 yield claimed
             finally:
-                claimed.release()
+                if not claimed.held:
+                    claimed.release()
 
     def has_others(self) -> bool:
         """Nobody else can leave anything here."""
         return False
 
-    def set_aside(self, record: Record) -> None:
-        """A refused span has nowhere to be kept; the sender has counted and said it."""
+    def set_aside(self, record: Record) -> None:  # noqa: ARG002 - the interface of ``store.DirectoryStore``
+        """Raises OSError: a refused span has nowhere to be kept."""
+        raise OSError("there is no outbox on disk")
 
     def make_room(self) -> int:
         """The number of spans lost to the bound since the last call."""
@@ -64,11 +70,20 @@ class MemoryStore:
             diagnostics.say_once("too many spans wait in memory: the oldest are dropped")
         return lost
 
+    def take_all(self) -> List[Record]:
+        """All that waits, which is the caller's then."""
+        with self.lock:
+            taken = list(self._waiting)
+            self._waiting.clear()
+            self._bytes = 0
+        return taken
+
     def after_fork_in_child(self) -> None:
         """The parent sends what it has: the child starts empty, so that nothing is sent twice."""
         self.lock = threading.RLock()
         self._waiting.clear()
         self._bytes = self._lost = 0
+        self.counters.after_fork_in_child()
 
     def _take(self, limit: int) -> List[Record]:
         taken: List[Record] = []
@@ -93,6 +108,8 @@ class MemoryClaim:
         self._store = store
         self.records = records
         self._left = records
+        self.held = False
+        """As of ``store.Claim``."""
 
     def delete(self) -> None:
         """The spans are delivered, or accounted for."""

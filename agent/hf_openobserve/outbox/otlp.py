@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import abc
-from typing import Any, Container, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Collection, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from hf_openobserve.diagnostics import swallowed
 from hf_openobserve.record import EventRecord, LinkRecord, ResourceRecord, ScopeRecord, SpanRecord
@@ -103,13 +103,14 @@ def encode_span(record: SpanRecord) -> bytes:
     )
 
 
-def drop_attributes(payload: bytes, keys: Container[str]) -> bytes:
+def drop_attributes(payload: bytes, keys: Collection[str]) -> bytes:
     """The request ``payload`` without the span attributes named in ``keys``; everything else keeps its bytes.
 
     Only spans are touched, not the resource, scopes, events or links. Returns ``payload`` itself if nothing is dropped.
-    Raises ValueError if the bytes are no such request.
+    Raises ValueError if the bytes are no such request; an attribute that does not contain a name is not looked into.
     """
-    rest = _without(payload, 0, len(payload), _PATH_TO_SPAN, keys)
+    names = [key.encode() for key in keys]
+    rest = _without(payload, 0, len(payload), _PATH_TO_SPAN, names)
     return payload if rest is None else rest
 
 
@@ -167,7 +168,7 @@ def _append_attributes(parts: List[bytes], tag: bytes, attributes: Mapping[str, 
             if head is None:
                 head = _key(key)
             if type(value) is str:
-                # The one hot case, written out: nearly all attributes of a chat are strings.
+                # Written out: half the attributes of a chat are strings.
                 try:
                     text = value.encode()
                 except UnicodeEncodeError:
@@ -182,6 +183,10 @@ def _append_attributes(parts: List[bytes], tag: bytes, attributes: Mapping[str, 
                     value_size = _varint(size)
                     size += len(head) + len(value_size)
                     parts += (tag, _varint(size), head, value_size, b"\x0a", text_size, text)
+            elif type(value) is int and 0 <= value < _LENGTHS:
+                # The other hot case: counts and parameters.
+                number = _small_number[value]
+                parts += (tag, _varint(len(head) + len(number)), head, number)
             else:
                 encoded = _any_value(value, _MAX_NESTING)
                 value_size = _varint(len(encoded))
@@ -304,32 +309,35 @@ _size_bytes = [_encode_varint(number) for number in range(_LENGTHS)]
 # What stands between a KeyValue's head and a text of so many bytes, while both lengths take one byte: the AnyValue's
 # length, the tag of its string_value and the text's length.
 _short_text = [bytes((size + 2, 0x0A, size)) for size in range(_SHORT_TEXT)]
+# What follows a KeyValue's head for a number: the AnyValue's length, the tag of its int_value and the number.
+_small_number = [bytes((1 + len(number), 0x18)) + number for number in _size_bytes]
 
 
 def _varint(number: int) -> bytes:
     """``number`` (not negative) as a base-128 varint."""
-    return _size_bytes[number] if number < _LENGTHS else _encode_varint(number)
+    if number < _LENGTHS:
+        return _size_bytes[number]
+    return bytes((number & 0x7F | 0x80, number >> 7)) if number < 1 << 14 else _encode_varint(number)
 
 
 _PATH_TO_SPAN = (1, 2, 2)
 """ExportTraceServiceRequest.resource_spans, ResourceSpans.scope_spans, ScopeSpans.spans."""
 
 _LENGTH_DELIMITED = 2
+_ATTRIBUTES = 9
+_SPAN_ATTRIBUTE = _ATTRIBUTES << 3 | _LENGTH_DELIMITED
+"""The tag of Span.attributes."""
 
 
-def _without(buffer: bytes, start: int, end: int, path: Tuple[int, ...], keys: Container[str]) -> Optional[bytes]:
+def _without(buffer: bytes, start: int, end: int, path: Tuple[int, ...], names: List[bytes]) -> Optional[bytes]:
     """The message in ``buffer[start:end]`` without the named attributes of the spans below ``path``; None if it had none."""
+    if not path:
+        return _span_without(buffer, start, end, names)
     kept: List[bytes] = []
     copied = start
     for number, wire_type, field, content, stop in _fields(buffer, start, end):
-        if wire_type != _LENGTH_DELIMITED:
-            continue
-        if not path:
-            if number == 9 and _attribute_key(buffer, content, stop) in keys:
-                kept.append(buffer[copied:field])
-                copied = stop
-        elif number == path[0]:
-            rest = _without(buffer, content, stop, path[1:], keys)
+        if wire_type == _LENGTH_DELIMITED and number == path[0]:
+            rest = _without(buffer, content, stop, path[1:], names)
             if rest is not None:
                 kept.append(buffer[copied:field])
                 _append_message(kept, _size_bytes[number << 3 | _LENGTH_DELIMITED], rest)
@@ -340,12 +348,54 @@ def _without(buffer: bytes, start: int, end: int, path: Tuple[int, ...], keys: C
     return b"".join(kept)
 
 
-def _attribute_key(buffer: bytes, start: int, end: int) -> str:
+def _span_without(buffer: bytes, start: int, end: int, names: List[bytes]) -> Optional[bytes]:
+    """The same for one span. It has dozens of fields, an outbox thousands of spans: those that hold no name are stepped over."""
+    kept: List[bytes] = []
+    copied = position = start
+    found = _first_of(names, buffer, start, end)
+    while found < end:
+        field = position
+        tag = buffer[field]
+        if 0x0A <= tag < 0x80 and tag & 7 == _LENGTH_DELIMITED and field + 1 < end:
+            # A tag of one byte, then a length: all but a few fields of a span.
+            size, content = buffer[field + 1], field + 2
+            if size >= 0x80:
+                size, content = _read_varint(buffer, field + 1, end)
+            position = content + size
+            if position > end:
+                raise ValueError(f"the field at byte {field} ends beyond its message")
+            is_attribute = tag == _SPAN_ATTRIBUTE
+        else:
+            number, wire_type, _, content, position = next(_fields(buffer, field, end))
+            is_attribute = number == _ATTRIBUTES and wire_type == _LENGTH_DELIMITED
+        if found >= position:
+            continue
+        if is_attribute and _attribute_key(buffer, content, position) in names:
+            kept.append(buffer[copied:field])
+            copied = position
+        found = _first_of(names, buffer, position, end)
+    if copied == start:
+        return None
+    kept.append(buffer[copied:end])
+    return b"".join(kept)
+
+
+def _first_of(names: List[bytes], buffer: bytes, start: int, end: int) -> int:
+    """Where the first of the names begins; ``end`` if there is none."""
+    found = end
+    for name in names:
+        at = buffer.find(name, start, found + len(name))
+        if 0 <= at < found:
+            found = at
+    return found
+
+
+def _attribute_key(buffer: bytes, start: int, end: int) -> bytes:
     key = b""
     for number, wire_type, _, content, stop in _fields(buffer, start, end):
         if number == 1 and wire_type == _LENGTH_DELIMITED:
             key = buffer[content:stop]  # the last one counts, as in every parser
-    return key.decode()
+    return key
 
 
 def _fields(buffer: bytes, start: int, end: int) -> Iterator[Tuple[int, int, int, int, int]]:

@@ -18,7 +18,7 @@ import uuid
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from hf_openobserve import diagnostics
-from hf_openobserve.outbox import segment
+from hf_openobserve.outbox import counters, segment
 
 try:
     import fcntl
@@ -27,7 +27,11 @@ except ImportError:  # no kernel locks on this platform: the memory store takes 
 
 SUFFIX = ".seg"
 MAX_SEGMENT_BYTES = 4 * 1024 * 1024
-"""A segment is sealed beyond this, so that one segment is about one request."""
+MAX_SEGMENT_SPANS = 512
+"""A segment is sealed beyond these, so that one segment is one request: what a sender that is killed sends twice."""
+_MIN_SEGMENT_BYTES = 16 * 1024
+_SEGMENTS_IN_BOUND = 16
+"""A small outbox has small segments: what a process writes now cannot be dropped for room."""
 _CREATE_ATTEMPTS = 10
 _APPEND_ATTEMPTS = 3
 _OUR_NAME = re.compile(r"\d{20}-\d+-[0-9a-f]{8}\.seg(\.tmp)?")
@@ -66,7 +70,14 @@ class DirectoryStore:
         self.directory = os.path.join(root, destination_id(destination))
         self.lock = threading.RLock()
         """Held across a fork too: what is open then is in ``_descriptors``, for the child to close."""
+        self.counters = counters.Counters(self.directory)
         self._active: Optional[_Active] = None
+        self._rescued = b""
+        """Records of an active segment that was deleted under us, for the next one."""
+        self._active_spans = 0
+        self._opened = False
+        """A segment has been opened, which may grow: there must be room for all of it."""
+        self._is_near_bound = True
         self._appending = 0
         self._descriptors: Dict[int, _Identity] = {}
         if fcntl is None:
@@ -93,11 +104,14 @@ class DirectoryStore:
                 size = self._append(record)
             finally:
                 self._appending -= 1
+            self._active_spans += 1
             active = self._active
-            full = size >= MAX_SEGMENT_BYTES and self._appending == 0 and active is not None
-            if full and active is not None:
+            full = size >= self._segment_bytes() or self._active_spans >= MAX_SEGMENT_SPANS
+            if full and self._appending == 0 and active is not None:
                 self._close(active)
-        if full:
+            look = full or (self._opened and self._is_near_bound)
+            self._opened = False
+        if look:
             diagnostics.guarded("make room", self.make_room)
 
     def _append(self, record: bytes) -> int:
@@ -109,9 +123,11 @@ class DirectoryStore:
                 active = self._active
             if active is None:
                 continue
+            rescued, self._rescued = self._rescued, b""
             try:
-                return self._write(active.fd, record)
+                return self._write(active.fd, rescued + record)
             except OSError:
+                self._rescued = rescued + self._rescued
                 if active is self._active or attempt == _APPEND_ATTEMPTS - 1:
                     raise
         raise OSError("no segment of the outbox stays open")
@@ -131,8 +147,12 @@ class DirectoryStore:
     def seal(self) -> None:
         """Close the active segment, so that it can be claimed. The next span opens a new one."""
         with self.lock:
+            if self._active is not None:
+                self._is_still_there(self._active)
+            if self._rescued:
+                self._append(b"")
             active = self._active
-            if active is None or not self._is_still_there(active) or os.fstat(active.fd).st_size <= active.empty_size:
+            if active is None or os.fstat(active.fd).st_size <= active.empty_size:
                 return
             self._close(active)
 
@@ -148,7 +168,8 @@ class DirectoryStore:
                 else:
                     claimed.delete()
             finally:
-                claimed.release()
+                if not claimed.held:
+                    claimed.release()
 
     def segments(self) -> List[str]:
         """Paths of all segments of this destination, oldest first (their names begin with the time of creation)."""
@@ -164,37 +185,64 @@ class DirectoryStore:
         return any(active is None or path != active.path for path in self.segments())
 
     def set_aside(self, record: Record) -> None:
-        """Keep a span that the server refuses by itself under ``rejected/``, where nobody sends it again."""
+        """Keep a span that the server refuses by itself under ``rejected/``, where nobody sends it again.
+
+        Raises OSError if it cannot be kept.
+        """
         directory = os.path.join(self.directory, REJECTED)
         _private_directory(directory)
-        self._write_segment(directory, [record])
+        self.close_descriptor(*self._write_segment(os.path.join(directory, _new_name()), [record]))
 
     def make_room(self) -> int:
         """Delete the oldest segments until the whole outbox is within its bound. Returns the number of spans lost.
 
-        Only what no process holds is deleted: an active segment is at most ``MAX_SEGMENT_BYTES`` beyond the bound.
+        Only what no process holds is deleted. Segments that are held are reckoned as large as they may become: so the
+        bound holds for all processes together, each of which looks when it opens a segment.
         """
-        files = _files(self.root)
+        files = sorted(_files(self.root))
+        growth = min(MAX_SEGMENT_BYTES, self.max_bytes // _SEGMENTS_IN_BOUND)
+        room = self.max_bytes - growth
         total = sum(size for _, _, size in files)
+        self._is_near_bound = total + len(files) * growth > room / 2
+        if total + len(files) * growth <= room:  # whichever of them are held
+            return 0
+        total += sum(max(0, growth - size) for _, path, size in files if _is_held(path))
         lost = 0
-        for _, path, size in sorted(files):
-            if total <= self.max_bytes:
+        for _, path, size in files:
+            if total <= room:
                 break
             claimed = self._claim(path)
             if claimed is not None:
-                lost += len(claimed.records)
-                claimed.delete()
-                claimed.release()
+                lost += self._evict(claimed)
                 total -= size
         if lost:
             diagnostics.say_once("the outbox is full: the oldest spans are dropped, see OPENOBSERVE_HF_OUTBOX_MAX_MB")
         return lost
+
+    def _evict(self, claimed: Claim) -> int:
+        """Delete the segment, of whatever destination, and count its spans there. Returns their number."""
+        directory = os.path.dirname(claimed.path)
+        starts = [start for start, _ in claimed.records]
+        claimed.delete()
+        claimed.release()
+        if os.path.basename(directory) == REJECTED:  # those were counted when they were set aside
+            return 0
+        ours = directory == self.directory
+        evicted = self.counters if ours else counters.Counters(directory)
+        evicted.add(counters.EVICTED, starts)
+        evicted.flush()
+        return len(starts)
+
+    def _segment_bytes(self) -> int:
+        return min(MAX_SEGMENT_BYTES, max(_MIN_SEGMENT_BYTES, self.max_bytes // _SEGMENTS_IN_BOUND))
 
     def after_fork_in_child(self) -> None:
         """Let go of what the parent holds: close, never unlock (``LOCK_UN`` here would release the parent's lock)."""
         self.lock = threading.RLock()
         self._appending = 0
         self._active = None
+        self._rescued = b""
+        self.counters.after_fork_in_child()
         for fd, identity in list(self._descriptors.items()):
             self.close_descriptor(fd, identity)
 
@@ -223,8 +271,13 @@ class DirectoryStore:
         """False if the segment was deleted under us, or its descriptor closed, or reused, by the application."""
         try:
             status = os.fstat(active.fd)
-            if status.st_nlink > 0 and _identity(status) == active.identity:
-                return True
+            if _identity(status) == active.identity:
+                if status.st_nlink > 0:
+                    return True
+                # Deleted, and readable as long as it is open. An append within this one may have been here before.
+                rescued = os.pread(active.fd, status.st_size, active.empty_size)
+                last, self._active = self._active is active, None if self._active is active else self._active
+                self._rescued += rescued if last else b""
         except OSError:
             pass
         self._close(active)
@@ -243,13 +296,17 @@ class DirectoryStore:
         opened = _Active(fd, path, identity, written)
         # One step, since an append within this one may have opened a segment meanwhile: then that one stays.
         self._active = self._active or opened
-        if self._active is not opened:
+        if self._active is opened:
+            self._active_spans = 0
+            self._opened = True
+        else:
             self.close_descriptor(fd, identity)
             os.unlink(path)
 
     def _create(self) -> Tuple[str, int]:
         """A new file of ours, locked. Until it is, a sender of another process may take it for one that was left."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+        # Readable, so that what is in it can be rescued if somebody deletes it.
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         for _ in range(_CREATE_ATTEMPTS):
             path = os.path.join(self.directory, _new_name())
             try:
@@ -296,19 +353,26 @@ class DirectoryStore:
         claimed.release()
         return None
 
-    def _write_segment(self, directory: str, records: List[Record]) -> None:
-        """Write a whole segment under a name that appears only when it is complete."""
-        path = os.path.join(directory, _new_name())
-        fd = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+    def _write_segment(self, path: str, records: List[Record]) -> Tuple[int, _Identity]:
+        """Write a whole segment under a name that appears, or changes its contents, only when it is complete.
+
+        Returns its descriptor, locked, and what that stands for. Raises OSError, and then nothing has changed.
+        """
+        data = b"".join(
+            [segment.meta_record(self.destination), *(segment.span_record(start, load) for start, load in records)]
+        )
+        with self.lock:  # no fork between the opening and the note of it
+            fd = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+            identity = self._descriptors[fd] = _identity(os.fstat(fd))
         try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(segment.meta_record(self.destination))
-                for start, payload in records:
-                    file.write(segment.span_record(start, payload))
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _write_all(fd, data)
             os.rename(path + ".tmp", path)
         except OSError:
+            self.close_descriptor(fd, identity)
             os.unlink(path + ".tmp")
             raise
+        return fd, identity
 
 
 class Claim:
@@ -320,6 +384,8 @@ class Claim:
         self._identity = identity
         self._fd: Optional[int] = fd
         self.records: List[Record] = []
+        self.held = False
+        """True while the caller keeps it over the next one: then it is for the caller to ``release``."""
 
     def read(self) -> bool:
         """Read the spans; False for a segment of a later format, which is for newer processes to read.
@@ -349,12 +415,15 @@ class Claim:
             pass
 
     def keep(self, records: List[Record]) -> None:
-        """Only ``records`` remain to be sent: they replace the segment."""
-        if len(records) == len(self.records):
+        """Only ``records`` remain to be sent: they replace the segment, under its name, so that the oldest stay first."""
+        if {id(record) for record in records} == {id(record) for record in self.records}:
             return
-        if records:
-            self._store._write_segment(self._store.directory, records)  # noqa: SLF001 - one module, two halves
-        self.delete()
+        if not records:
+            self.delete()
+            return
+        fd, identity = self._store._write_segment(self.path, records)  # noqa: SLF001 - one module, two halves
+        self.release()
+        self._fd, self._identity, self.records = fd, identity, records
 
     def release(self) -> None:
         """Give the lock back by closing. Idempotent."""
@@ -418,6 +487,28 @@ def _private_directory(path: str) -> None:
         raise OutboxUnavailableError(f"{path} belongs to another user")
     if stat.S_IMODE(status.st_mode) & 0o077:
         os.chmod(path, 0o700)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    """Write all of it. Raises OSError where the disk does not take it."""
+    written = os.write(fd, data)
+    if written != len(data):
+        raise OSError(f"short write to the outbox: {written} of {len(data)} bytes")
+
+
+def _is_held(path: str) -> bool:
+    """True if a process has the segment's lock."""
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _identity(status: os.stat_result) -> _Identity:

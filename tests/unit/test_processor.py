@@ -1,0 +1,127 @@
+"""The processor: where a span goes while the disk takes nothing, and what becomes of it when it takes spans again."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
+from hf_openobserve import diagnostics, privacy
+from hf_openobserve.outbox import segment
+from hf_openobserve.outbox.store import DirectoryStore
+from hf_openobserve.processor import RecordingProcessor
+
+FULL = OSError(28, "No space left on device")
+
+
+class Disk:
+    """A real store whose disk can be full."""
+
+    def __init__(self, root):
+        self.store = DirectoryStore(str(root), "tests", 2**26)
+        self.full = False
+        self.asked = 0
+
+    def append(self, start, payload):
+        self.asked += 1
+        if self.full:
+            raise FULL
+        self.store.append(start, payload)
+
+    def spans(self):
+        return sum(len(list(segment.iter_records(path))) for path in self.store.segments())
+
+    def after_fork_in_child(self):
+        self.store.after_fork_in_child()
+
+
+class Sender:
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.woken = 0
+        self.also = []
+        self.resource = None
+
+    def ready(self):
+        pass
+
+    def wake(self):
+        self.woken += 1
+
+    def also_from(self, store):
+        self.also.append(store)
+
+    def drain(self, timeout_s):
+        return True
+
+
+@pytest.fixture
+def disk(tmp_path):
+    made = Disk(tmp_path / "outbox")
+    yield made
+    made.after_fork_in_child()
+
+
+@pytest.fixture
+def processor(disk, monkeypatch):
+    monkeypatch.setattr(diagnostics, "_said", type(diagnostics._said)())
+    policy = privacy.build_policy(capture_content=True, environ={})
+    return RecordingProcessor(disk, Sender(), policy, 1.0)
+
+
+@pytest.fixture
+def end_spans(processor):
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    tracer = provider.get_tracer("tests")
+
+    def end(count):
+        for _ in range(count):
+            tracer.start_span("x").end()
+
+    return end
+
+
+def test_memory_while_the_disk_takes_nothing_and_the_disk_again_after(processor, disk, end_spans, monkeypatch, capsys):
+    end_spans(2)
+    disk.full = True
+    end_spans(3)
+    assert (disk.asked, disk.spans()) == (3, 2), "a disk that is full is not asked for every span"
+    monkeypatch.setattr(processor, "_disk_again_at", time.monotonic() - 1)
+    end_spans(1)
+    assert disk.asked == 4
+    disk.full = False
+    monkeypatch.setattr(processor, "_disk_again_at", time.monotonic() - 1)
+    end_spans(2)
+    assert disk.spans() == 4
+    (memory,) = processor.sender.also
+    assert len(memory.take_all()) == 4
+    assert processor.sender.woken == 8
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "No space left on device" in line
+
+
+def test_at_the_end_what_waits_in_memory_goes_to_the_disk_if_that_takes_it(processor, disk, end_spans):
+    disk.full = True
+    end_spans(3)
+    processor.shutdown()
+    assert (disk.spans(), len(processor.memory.take_all())) == (0, 3)
+    end_spans(2)
+    disk.full = False
+    processor.shutdown()
+    assert (disk.spans(), processor.memory.take_all()) == (2, [])
+
+
+def test_a_forked_child_starts_with_nothing_of_its_parents(processor, disk, end_spans):
+    processor.sender = None
+    disk.full = True
+    end_spans(1)
+    processor.after_fork_in_child()
+    assert processor.memory.take_all() == []
+
+
+def test_losses_are_reported_under_the_resource_of_what_was_recorded(processor, end_spans):
+    end_spans(1)
+    assert "telemetry.sdk.name" in processor.sender.resource.attributes
