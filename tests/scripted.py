@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
@@ -32,6 +33,15 @@ def chat_body(model: str = "llama3.1-8b", content: str = "Hello there.", usage: 
     if usage is not None:
         body["usage"] = usage
     return body
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # of 5, many calls at once would overflow it: connections are reset
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A program that is killed, or leaves a stream, hangs up: that is what its test wants.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class ScriptedEndpoint:
@@ -68,7 +78,7 @@ class ScriptedEndpoint:
             def log_message(self, *_: Any) -> None:
                 """Quiet: the test's output is the test's."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 

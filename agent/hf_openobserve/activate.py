@@ -10,9 +10,9 @@ import atexit
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Set
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from hf_openobserve import diagnostics, quiet
+from hf_openobserve import diagnostics, forks, quiet
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -23,19 +23,14 @@ if TYPE_CHECKING:
 _LOCK_TIMEOUT_S = 5.0
 """How long a second thread waits for the first one's activation before it goes on uncaptured (law 4)."""
 
-_FORK_TIMEOUT_S = 2.0
-"""How long a fork waits for a lock. They are held for an import or a write: beyond that, something is stuck already."""
-
-_lock = threading.RLock()
+_locks: Dict[type, Any] = {}
+"""The lock of activation, see ``_lock``."""
 _built = False
 _building = False
 _provider: Optional[TracerProvider] = None
 _processor: Optional[RecordingProcessor] = None
 _shut_down_pid = 0
-_followed: Set[str] = set()
-"""The process pools that know of us, see ``_follow_process_pools``."""
-_held_for_fork: Dict[int, List[Any]] = {}
-"""Locks that a thread (by its ident) holds while it forks."""
+_stream_usage = "off"
 _application_config: Any = None
 _joined: List[Any] = []
 """Providers of the application that were looked at: each one is joined, or left alone, once."""
@@ -43,7 +38,8 @@ _joined: List[Any] = []
 
 def activate() -> None:
     """Build the pipeline if nobody has, and instrument the client libraries imported so far: once for each of them."""
-    if not _lock.acquire(timeout=_LOCK_TIMEOUT_S):
+    lock = _lock()
+    if not lock.acquire(timeout=_LOCK_TIMEOUT_S):
         return
     try:
         ours = provider()
@@ -51,12 +47,12 @@ def activate() -> None:
             from hf_openobserve.capture import huggingface_hub, openai
 
             with quiet.imports():
-                openai.instrument(ours)
-                huggingface_hub.instrument(ours)
+                openai.instrument(ours, _stream_usage)
+                huggingface_hub.instrument(ours, _stream_usage)
     except Exception as error:  # noqa: BLE001
         _step_back(error)
     finally:
-        _lock.release()
+        lock.release()
 
 
 def provider() -> Optional[TracerProvider]:
@@ -64,7 +60,8 @@ def provider() -> Optional[TracerProvider]:
     global _built, _building
     if _built:
         return _provider
-    if not _lock.acquire(timeout=_LOCK_TIMEOUT_S):
+    lock = _lock()
+    if not lock.acquire(timeout=_LOCK_TIMEOUT_S):
         return None
     try:
         # What building imports may itself start a span on this thread, and must find us passive; other threads wait.
@@ -72,20 +69,23 @@ def provider() -> Optional[TracerProvider]:
             _building = True
             try:
                 with quiet.imports():
-                    _follow_forks()
+                    forks.follow(_lock, _locks.clear)
                     _build()
             except Exception as error:  # noqa: BLE001
                 _step_back(error)
             finally:
                 _built = True
     finally:
-        _lock.release()
+        lock.release()
     return _provider
 
 
 def join(theirs: Any) -> None:
     """Add our processor to the application's provider, once, unless that one delivers to the same place already."""
-    if any(known is theirs for known in _joined) or not _lock.acquire(timeout=_LOCK_TIMEOUT_S):
+    if any(known is theirs for known in _joined):
+        return
+    lock = _lock()
+    if not lock.acquire(timeout=_LOCK_TIMEOUT_S):
         return
     try:
         if not any(known is theirs for known in _joined):
@@ -94,7 +94,7 @@ def join(theirs: Any) -> None:
             finally:
                 _joined.append(theirs)  # last: a span that starts on another thread meanwhile waits until it is done
     finally:
-        _lock.release()
+        lock.release()
 
 
 def _join(theirs: Any) -> None:
@@ -107,10 +107,12 @@ def _join(theirs: Any) -> None:
     from hf_openobserve import already
     from hf_openobserve.processor import JoinedProcessor
 
-    if already.delivers(theirs, _destination_endpoint()):
+    endpoint = _destination_endpoint()
+    if already.delivers(theirs, endpoint):
         diagnostics.debug(f"{type(theirs).__name__} delivers to the server itself: left alone")
         return
-    add_span_processor(JoinedProcessor(_processor))
+    recorder: Any = already.UnlessDelivered(_processor, theirs, endpoint)
+    add_span_processor(JoinedProcessor(recorder))
 
 
 def adopt_config(config: Any) -> None:
@@ -127,7 +129,7 @@ def adopt_config(config: Any) -> None:
 
 
 def _build() -> None:
-    global _provider, _processor
+    global _provider, _processor, _stream_usage
     _reach_dependencies()
     from hf_openobserve import settings as settings_module
 
@@ -141,6 +143,7 @@ def _build() -> None:
     if not settings.enabled:
         diagnostics.debug("switched off: nothing is recorded")
         return
+    _stream_usage = settings.stream_usage
     from hf_openobserve import privacy, provider
     from hf_openobserve.processor import RecordingProcessor
 
@@ -149,11 +152,11 @@ def _build() -> None:
         capture_content=settings.capture_content, environ=os.environ, secrets=settings.secrets
     )
     _processor = RecordingProcessor(store, sender, policy, settings.exit_timeout_s)
+    forks.follow_pipeline(_processor, _shut_down)
     adopt_config(_application_config)
     _provider = provider.build(_processor)
     _add_other_exporters(_provider, settings)
     atexit.register(diagnostics.guarded, "exit", _shut_down)
-    _follow_process_pools()
     if sender is not None:
         sender.adopt()
 
@@ -178,7 +181,7 @@ def _outbox(settings: Settings) -> Any:
     from hf_openobserve.openobserve.client import Client
     from hf_openobserve.outbox.sender import Sender
 
-    return store, Sender(store, Client(settings.destination))
+    return store, Sender(store, Client(settings.destination), settings.window_s)
 
 
 def _add_other_exporters(ours: TracerProvider, settings: Settings) -> None:
@@ -208,81 +211,33 @@ def _shut_down() -> None:
     global _shut_down_pid
     if _provider is not None and _shut_down_pid != os.getpid():
         _shut_down_pid = os.getpid()
-        _provider.shutdown()
+        try:
+            _provider.shutdown()
+        finally:
+            _keep_interruption()
 
 
-def _follow_forks() -> None:
-    # Before anything is built: while one thread activates, no other one may fork.
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-        )
+def _keep_interruption() -> None:
+    """After Ctrl-C the process still ends by SIGINT, as its shell expects.
 
-
-def _before_fork() -> None:
-    diagnostics.guarded("fork", _follow_process_pools)
-    diagnostics.guarded("fork", _hold_still)
-
-
-def _hold_still() -> None:
-    """Take every lock that a child would inherit locked for good, and wait for each of them no longer than bounded."""
-    held = _held_for_fork.setdefault(threading.get_ident(), [])
-    for lock in _locks():
-        if lock.acquire(timeout=_FORK_TIMEOUT_S):
-            held.append(lock)
-    if _processor is not None and _processor.sender is not None:
-        _processor.sender.before_fork()
-
-
-def _locks() -> Iterator[Any]:
-    yield _lock
-    if _processor is not None:
-        sender = _processor.sender
-        if sender is not None:
-            yield sender.importing
-        for store in [_processor.store] if sender is None else sender.stores:
-            yield store.lock
-
-
-def _after_fork_in_parent() -> None:
-    for lock in reversed(_held_for_fork.pop(threading.get_ident(), [])):
-        diagnostics.guarded("fork", lock.release)
-    if _processor is not None and _processor.sender is not None:
-        diagnostics.guarded("fork", _processor.sender.after_fork_in_parent)
-
-
-def _after_fork_in_child() -> None:
-    global _lock
-    _lock = threading.RLock()
-    _held_for_fork.clear()
-    if _processor is not None:
-        diagnostics.guarded("fork", _processor.after_fork_in_child)
-
-
-def _follow_process_pools() -> None:
-    """Their forked children leave by ``os._exit``, past all exit handlers, but each has an end of its own to hook into."""
-    if _processor is None:
+    The interpreter notes that a KeyboardInterrupt left the main program, and forgets it whenever a string is executed (its
+    ``run_eval_code_obj``), which importing requests does. It is noted again by such an execution that ends so.
+    """
+    if getattr(sys, "last_type", None) is not KeyboardInterrupt or hasattr(sys, "ps1") or sys.flags.inspect:
         return
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None and "multiprocessing" not in _followed:
-        _followed.add("multiprocessing")
-        util.register_after_fork(_processor, _finalize_in_multiprocessing_child)
-        if sys.modules["multiprocessing.process"].parent_process() is not None:
-            _finalize_in_multiprocessing_child(_processor)
-    celery_signals = sys.modules.get("celery.signals")
-    if celery_signals is not None and "celery" not in _followed:
-        _followed.add("celery")
-        celery_signals.worker_process_shutdown.connect(_celery_child_ends, weak=False)
+    try:
+        exec("raise KeyboardInterrupt")  # noqa: S102
+    except KeyboardInterrupt:
+        pass
 
 
-def _finalize_in_multiprocessing_child(_: Any) -> None:
-    # A new one in each child: multiprocessing clears those of the parent first.
-    sys.modules["multiprocessing.util"].Finalize(None, diagnostics.guarded, args=("exit", _shut_down), exitpriority=0)
+def _lock() -> Any:
+    """The lock held while something is built or joined: one for each kind of lock that the process has had.
 
-
-def _celery_child_ends(**_: Any) -> None:
-    # Before it says so to its parent, which then kills it.
-    diagnostics.guarded("exit", _shut_down)
+    Once gevent or eventlet has patched ``threading``, one from before keeps no greenlet out: they all run on one thread.
+    """
+    made = threading.RLock()
+    return _locks.setdefault(type(made), made)
 
 
 def _destination_endpoint() -> str:

@@ -20,6 +20,39 @@ def delivers(provider: Any, endpoint: str) -> bool:
     )
 
 
+class UnlessDelivered:
+    """A recorder of the spans of ``provider``, silent while that one delivers them to ``endpoint`` itself.
+
+    Asked at each span, and answered anew only when the provider's processors have changed: an application may add its own
+    exporter long after we joined.
+    """
+
+    def __init__(self, recorder: Any, provider: Any, endpoint: str) -> None:
+        self._recorder = recorder
+        self._provider = provider
+        self._endpoint = endpoint
+        self._seen: Any = None
+        self._delivers = False
+
+    def on_end(self, span: Any) -> None:
+        """Record the span, unless the provider has delivered it."""
+        # The SDK makes a new tuple at each addition.
+        processors = getattr(getattr(self._provider, "_active_span_processor", None), "_span_processors", None)
+        if processors is not self._seen:
+            self._seen = processors
+            self._delivers = delivers(self._provider, self._endpoint)
+        if not self._delivers:
+            self._recorder.on_end(span)
+
+    def shutdown(self) -> None:
+        """The recorder's."""
+        self._recorder.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """The recorder's."""
+        return bool(self._recorder.force_flush(timeout_millis))
+
+
 def _is_official(provider: Any) -> bool:
     # An unrelated project installs a package of the same name: it has neither function.
     sdk = sys.modules.get("openobserve")

@@ -8,15 +8,17 @@ that servers from 0.91 on no longer derive themselves. Sent for such a server; f
 
 from __future__ import annotations
 
+import functools
+from types import MappingProxyType
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from hf_openobserve import conversation
 from hf_openobserve.conversation import at, json_object, objects
-from hf_openobserve.record import KIND_CLIENT, STATUS_ERROR, STATUS_OK, STATUS_UNSET, SpanRecord
+from hf_openobserve.record import KIND_CLIENT, STATUS_ERROR, STATUS_OK, STATUS_UNSET, EventRecord, SpanRecord
 
 
 class CallFacts(NamedTuple):
-    """What was seen of the request beside the span. ``host`` and ``port`` are the server's."""
+    """What was seen of a call beside its span. ``host`` and ``port`` are the server's, times nanoseconds since the epoch."""
 
     host: str = ""
     port: Optional[int] = None
@@ -24,6 +26,17 @@ class CallFacts(NamedTuple):
     max_tokens: Optional[int] = None
     status_code: Optional[int] = None
     error_type: Optional[str] = None
+    message: Optional[str] = None
+    """The status message of a failed call: the server's sentence, which openai 3.x leaves out of its own."""
+    attributes: Mapping[str, Any] = MappingProxyType({})
+    """Under their final names; what the span says itself wins."""
+    usage: Optional[Mapping[str, Any]] = None
+    """The usage that came with a stream, as the server wrote it."""
+    events: Tuple[EventRecord, ...] = ()
+    last_attempt: Optional[int] = None
+    """When the last of several requests was sent."""
+    ended: Optional[int] = None
+    """When a stream was over that nobody read to its end: its span may end as late as the garbage collector comes."""
 
 
 class Work(NamedTuple):
@@ -77,14 +90,20 @@ def apply(record: SpanRecord, facts: Optional[CallFacts] = None) -> SpanRecord:
         record,
         attributes,
         facts or CallFacts(),
-        json_object(attributes.get("llm.invocation_parameters") or attributes.get("embedding.invocation_parameters")),
+        _request_parameters(attributes),
         _response_body(attributes),
     )
     for stage in STAGES:
         stage(work)
-    for key in [key for key in attributes if key.startswith(INDEXED_PREFIXES + FORBIDDEN_PREFIXES)]:
+    for key in [key for key in attributes if _is_left_out(key)]:
         del attributes[key]
     return record
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_left_out(key: str) -> bool:
+    """The same names come with every span."""
+    return key.startswith(INDEXED_PREFIXES + FORBIDDEN_PREFIXES)
 
 
 def _conversation(attributes: Dict[str, Any]) -> None:
@@ -93,6 +112,22 @@ def _conversation(attributes: Dict[str, Any]) -> None:
     if session:
         attributes.setdefault("session.id", session)
         attributes.setdefault("gen_ai.conversation.id", session)
+
+
+def _course(work: Work) -> None:
+    """What was seen beneath the instrumentation: who served the call, its retries, the pace of its stream."""
+    record, attributes, facts = work.record, work.attributes, work.facts
+    for name, value in facts.attributes.items():
+        attributes.setdefault(name, value)
+    record.events.extend(facts.events)
+    if facts.ended is not None and record.start_time_unix_nano < facts.ended < record.end_time_unix_nano:
+        record.end_time_unix_nano = facts.ended
+    if facts.last_attempt is not None and facts.last_attempt < record.end_time_unix_nano:
+        attributes["hf.last_attempt.duration"] = (record.end_time_unix_nano - facts.last_attempt) / 1e9
+    first_chunk = attributes.get("gen_ai.response.time_to_first_chunk")
+    if isinstance(first_chunk, (int, float)):
+        # The server's page reads its time to first token from this name alone, spelled so, in microseconds of the epoch.
+        attributes["gen_ai_completion_start_time"] = int(record.start_time_unix_nano / 1e3 + first_chunk * 1e6)
 
 
 def _identity(work: Work) -> None:
@@ -112,6 +147,8 @@ def _identity(work: Work) -> None:
             attributes.setdefault("server.port", facts.port)
     named = attributes.get("gen_ai.provider.name") or attributes.get("gen_ai.system")
     system = attributes.setdefault("llm.system", named or "openai")
+    if "hf.provider.served" in attributes:  # only Hugging Face's router names one, whatever host stands in front of it
+        named = "huggingface"
     attributes["gen_ai.provider.name"] = provider_name(str(attributes.get("server.address") or ""), named or system)
     # The server draws a node for what a CLIENT span calls, and none for OpenInference's INTERNAL.
     work.record.kind = KIND_CLIENT
@@ -209,6 +246,9 @@ _GENAI_USAGE = {
 }
 
 
+_USAGE_ATTRIBUTES = {name: ("llm.token_count." + name, *names) for name, names in _GENAI_USAGE.items()}
+
+
 def _usage(work: Work) -> None:
     """Token counts under all their names. None where the answer carried no usage; zeros on a failed call.
 
@@ -234,12 +274,13 @@ def _usage(work: Work) -> None:
 
 
 def _counts(work: Work) -> Dict[str, int]:
-    usage = work.response.get("usage")
-    counts = {}
+    usage = work.response.get("usage") or work.facts.usage
+    attributes = work.attributes
+    counts: Dict[str, int] = {}
     for name, paths in _USAGE_NAMES:
-        candidates = [work.attributes.get("llm.token_count." + name)]
-        candidates += [work.attributes.get(genai_name) for genai_name in _GENAI_USAGE[name]]
-        candidates += [at(usage, path) for path in paths]
+        candidates = [attributes[source] for source in _USAGE_ATTRIBUTES[name] if source in attributes]
+        if usage:
+            candidates += [at(usage, path) for path in paths]
         # A count of zero that the instrumentor derived from a missing detail does not outrank the answer's own.
         known = [value for value in candidates if isinstance(value, int) and not isinstance(value, bool)]
         if known:
@@ -259,6 +300,8 @@ def _outcome(work: Work) -> None:
         if event.name == "exception" and not error_type:
             error_type = event.attributes.get("exception.type")
     attributes["error.type"] = str(error_type or "_OTHER")
+    if facts.message:
+        record.status_message = facts.message
     if facts.status_code is not None:
         attributes.setdefault("http.response.status_code", facts.status_code)
 
@@ -311,6 +354,7 @@ def _messages(work: Work) -> None:
 
 
 STAGES: Tuple[Callable[[Work], None], ...] = (
+    _course,
     _identity,
     _models,
     _parameters,
@@ -323,6 +367,12 @@ STAGES: Tuple[Callable[[Work], None], ...] = (
 
 def _failed(work: Work) -> bool:
     return work.record.status_code == STATUS_ERROR
+
+
+def _request_parameters(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of the request. A call that was interrupted may have left only its body behind."""
+    parameters = attributes.get("llm.invocation_parameters") or attributes.get("embedding.invocation_parameters")
+    return json_object(parameters or (attributes.get("input.value") if "llm.system" in attributes else None))
 
 
 def _response_body(attributes: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ pages render nothing else.
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any, Dict, List, Mapping, Tuple
 
@@ -26,6 +27,9 @@ _DEEPEST = 16
 
 _LONGEST_INDEX = 9
 
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+"""``json.dumps`` would make an encoder for each text."""
+
 Message = Dict[str, Any]
 
 
@@ -37,17 +41,26 @@ def unflatten(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """``a.b.0.c.d`` = v as ``{"a.b": {"0": {"c": {"d": v}}}}``, for names under ``PREFIXES``."""
     tree = _Node()
     for key, value in attributes.items():
-        if not key.startswith(PREFIXES):
+        way = _way(key)
+        if not way:
             continue
-        first, second, *rest = key.split(".", _DEEPEST)
-        node = tree.setdefault(first + "." + second, _Node())
-        for name in rest[:-1]:
+        node = tree
+        for name in way[:-1]:
             inner = node.get(name)
             if not isinstance(inner, _Node):
                 inner = node[name] = _Node()
             node = inner
-        node[rest[-1]] = value
+        node[way[-1]] = value
     return tree
+
+
+@functools.lru_cache(maxsize=1024)
+def _way(key: str) -> Tuple[str, ...]:
+    """From the root of the tree to an attribute's value; empty for one that is not indexed. The same names come with every span."""
+    if not key.startswith(PREFIXES):
+        return ()
+    first, second, *rest = key.split(".", _DEEPEST)
+    return (first + "." + second, *rest)
 
 
 def sent(attributes: Mapping[str, Any], indexed: Mapping[str, Any], body: Mapping[str, Any]) -> List[Message]:
@@ -84,7 +97,7 @@ def tools(indexed: Mapping[str, Any]) -> List[Any]:
 
 def as_json(value: Any) -> str:
     """JSON text; what JSON cannot hold becomes its text."""
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return _encode(value)
 
 
 def json_object(text: Any) -> Mapping[str, Any]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import threading
 from typing import TYPE_CHECKING, Any, Callable, Optional, cast
 
 from opentelemetry import trace
 
 from hf_openobserve import entry_points
 from hf_openobserve import environment_variables as env
+from hf_openobserve.outbox.events import is_native
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -29,11 +31,19 @@ def build(processor: SpanProcessor) -> TracerProvider:
 
     from hf_openobserve import resource
 
+    class AgentTracerProvider(TracerProvider):
+        def _handle_fork(self) -> None:
+            # SDK 1.41 and newer: asks the detectors of the resource anew, each on a thread, inside the fork's hook. As
+            # greenlets these switch to the parent's other ones, and the child goes on with the parent's work.
+            theirs: Any = getattr(super(), "_handle_fork", None)
+            if theirs is not None and is_native(threading.Lock()):
+                theirs()
+
     limits = None
     if not (os.environ.get(env.OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT) or os.environ.get(env.OTEL_ATTRIBUTE_COUNT_LIMIT)):
         # The SDK's 128 evicts the oldest first: a chat of 45 messages loses openinference.span.kind and input.value.
         limits = SpanLimits(max_span_attributes=SpanLimits.UNSET)
-    provider = TracerProvider(
+    provider = AgentTracerProvider(
         resource=resource.create(), span_limits=limits, id_generator=_id_generator(), shutdown_on_exit=False
     )
     provider.add_span_processor(processor)
@@ -41,10 +51,23 @@ def build(processor: SpanProcessor) -> TracerProvider:
 
 
 def _id_generator() -> Any:
-    """The generator that ``OTEL_PYTHON_ID_GENERATOR`` names, as the SDK's own configuration finds it; None: the default."""
+    """The generator that ``OTEL_PYTHON_ID_GENERATOR`` names, as the SDK's own configuration finds it, else one of our own."""
     name = os.environ.get(env.OTEL_PYTHON_ID_GENERATOR, "").strip()
     found = entry_points.find("opentelemetry_id_generator", name) if name and name != "random" else None
-    return found.load()() if found is not None else None
+    if found is not None:
+        return found.load()()
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
+    # The SDK's default draws from the module ``random``: a program that seeds it would get other numbers than without
+    # us, and the same trace ids at every run.
+    class SystemIdGenerator(RandomIdGenerator):
+        def generate_span_id(self) -> int:
+            return int.from_bytes(os.urandom(8), "big") or 1
+
+        def generate_trace_id(self) -> int:
+            return int.from_bytes(os.urandom(16), "big") or 1
+
+    return SystemIdGenerator()
 
 
 def application_provider() -> Optional[trace.TracerProvider]:

@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
 def create() -> Resource:
     """The SDK's resource (``OTEL_RESOURCE_ATTRIBUTES`` and its detectors) with what it does not know."""
-    from opentelemetry.sdk.resources import Resource
-
     main = sys.modules.get("__main__")
     return complete(
-        Resource.create(),
+        _detected(),
         service_name(os.environ, sys.argv, getattr(getattr(main, "__spec__", None), "name", None)),
     )
+
+
+def _detected() -> Resource:
+    """What the SDK's detectors find; they run on threads, which cannot be started once the main thread has ended."""
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+
+    try:
+        return Resource.create()
+    except RuntimeError:
+        return Resource({"service.name": "unknown_service"}).merge(OTELResourceDetector().detect())
 
 
 def complete(detected: Resource, derived_name: str) -> Resource:

@@ -30,7 +30,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
-from hf_openobserve.instrumentors import messages, stream_usage
+from hf_openobserve.capture import stream_usage
+from hf_openobserve.instrumentors import messages
 from hf_openobserve.instrumentors.huggingface_hub import HuggingFaceHubInstrumentor
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -257,6 +258,7 @@ def test_cancellation_is_an_error(traced, hanging, streamed):
 
     asyncio.run(main())
     assert outcome(traced.span) == ("ERROR", "CancelledError")
+    assert traced.span.attributes["hf.error.kind"] == "cancelled"
     if streamed:
         assert traced.span.attributes["llm.output_messages.0.message.content"] == "Hello there"
 
@@ -268,6 +270,7 @@ def test_a_time_out_says_so(traced, hanging):
     status, message = outcome(traced.span)
     assert status == "ERROR"
     assert "timed out" in message.lower()
+    assert traced.span.attributes["hf.error.kind"] == "client_timeout"
 
 
 # How calls end.

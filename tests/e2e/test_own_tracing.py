@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import harness
@@ -195,6 +197,35 @@ provider.shutdown()
         env={"MY_URL": openobserve.url, "MY_TOKEN": openobserve.auth_token},
     )
     assert len(rows) == 2
+
+
+@pytest.mark.parametrize("instrument", ["tracer_provider=provider, skip_dep_check=True", "skip_dep_check=True"])
+def test_an_application_that_exports_to_the_same_server_once_it_has_instrumented(both, openobserve, instrument):
+    """Joined as it instrumented, its provider delivers itself from its second call on."""
+    rows = both(
+        f"""
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from openinference.instrumentation.openai import OpenAIInstrumentor
+provider = TracerProvider()
+trace.set_tracer_provider(provider)
+OpenAIInstrumentor().instrument({instrument})
+"""
+        + CALL
+        + """
+call("seen by us alone")
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(
+    endpoint=os.environ["MY_URL"] + "/api/default/v1/traces", headers={"Authorization": os.environ["MY_TOKEN"]})))
+call("delivered by itself")
+provider.shutdown()
+""",
+        rows=3,  # the bare run's second call, and both of the door's
+        env={"MY_URL": openobserve.url, "MY_TOKEN": openobserve.auth_token},
+    )
+    said = ["alone" if "seen by us alone" in json.dumps(row) else "itself" for row in rows]
+    assert sorted(said) == ["alone", "itself", "itself"]
 
 
 def test_manual_spans_go_to_openobserve_under_the_wrapper_until_a_provider_is_set(tmp_path, endpoint, openobserve):

@@ -82,6 +82,14 @@ PROGRAMS = {
         client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"]).with_options(max_retries=0, timeout=30)
         print(client.max_retries, client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).model)
     """,
+    "seeded random numbers": """
+        import os, random
+        import openai
+        random.seed(7)
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
+        print(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).id)
+        print(random.random())
+    """,
     "a bad constructor call": """
         import openai
         for arguments in ({"nonsense": 1}, {"api_key": None}):
@@ -149,4 +157,13 @@ def test_the_outbox_is_private_and_empty_after_delivery(tmp_path, endpoint, open
     harness.run_ok(PROGRAMS["returns and dumps"], door="wrapper", env=env, cwd=tmp_path)
     paths = [Path(tmp_path / "outbox"), *(tmp_path / "outbox").rglob("*")]
     assert [oct(path.stat().st_mode & 0o777) for path in paths if path.is_dir()] == ["0o700", "0o700"]
-    assert [path for path in paths if path.is_file()] == []
+    assert [(path.name, oct(path.stat().st_mode & 0o777)) for path in paths if path.is_file()] == [
+        ("counters.json", "0o600")
+    ]
+
+
+def test_a_seeded_program_has_trace_ids_of_its_own_each_time(tmp_path, endpoint, openobserve):
+    env = harness.environment(tmp_path, openobserve.environment, {"HF_BASE_URL": endpoint.url, "OPENAI_API_KEY": "x"})
+    for door in harness.DOORS * 2:
+        harness.run_ok(PROGRAMS["seeded random numbers"], door=door, env=env, cwd=tmp_path)
+    assert len({row["trace_id"] for row in openobserve.wait_for_rows(4)}) == 4

@@ -105,6 +105,47 @@ def test_a_provider_of_another_make_does_not(theirs):
     assert already.delivers(theirs, OURS) is False
 
 
+class Recorder:
+    def __init__(self):
+        self.ended, self.asked = [], []
+
+    def on_end(self, span):
+        self.ended.append(span)
+
+    def shutdown(self):
+        self.asked.append("shutdown")
+
+    def force_flush(self, timeout_millis):
+        self.asked.append(timeout_millis)
+        return True
+
+
+def test_a_recorder_falls_silent_when_the_provider_gets_an_exporter_to_the_same_endpoint(provider, monkeypatch):
+    theirs, recorder, asked = provider(), Recorder(), []
+    delivers = already.delivers
+    monkeypatch.setattr(already, "delivers", lambda *one: asked.append(1) or delivers(*one))
+    unless = already.UnlessDelivered(recorder, theirs, OURS)
+    theirs.add_span_processor(SpanProcessor())
+    for span in ("first", "second"):
+        unless.on_end(span)
+    theirs.add_span_processor(batch(OTHER))
+    unless.on_end("third")
+    theirs.add_span_processor(batch(OURS))
+    for span in ("fourth", "fifth"):
+        unless.on_end(span)
+    assert recorder.ended == ["first", "second", "third"]
+    assert len(asked) == 3, "only when the processors have changed"
+    assert unless.force_flush(7) is True
+    unless.shutdown()
+    assert recorder.asked == [7, "shutdown"]
+
+
+def test_a_recorder_of_a_provider_that_cannot_be_looked_into_records():
+    recorder = Recorder()
+    already.UnlessDelivered(recorder, object(), OURS).on_end("span")
+    assert recorder.ended == ["span"]
+
+
 def sdk(provider, *, initialized=True):
     return types.SimpleNamespace(is_initialized=lambda: initialized, get_tracer_provider=lambda: provider)
 

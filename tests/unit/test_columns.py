@@ -142,6 +142,68 @@ NO_TOKENS = {
 }
 
 
+# What was seen beneath the instrumentation.
+
+
+@pytest.mark.parametrize(
+    ("ended", "end"),
+    [(None, 20), (15, 15), (25, 20), (10, 20), (5, 20)],
+)
+def test_a_stream_that_was_left_ends_when_it_was_over_not_when_that_was_noticed(ended, end):
+    assert applied(chat(), CallFacts(ended=ended)).end_time_unix_nano == end
+
+
+def test_facts_fill_in_what_the_span_does_not_say_and_retries_are_events():
+    retry = EventRecord("hf.retry", 12, {"hf.retry.wait": 0.5})
+    facts = CallFacts(attributes={"hf.request_id": "Root=1", "llm.system": "other"}, events=(retry,), last_attempt=18)
+    record = applied(chat(), facts)
+    assert record.attributes["hf.request_id"] == "Root=1"
+    assert record.attributes["llm.system"] == "openai"
+    assert record.events == [retry]
+    assert record.attributes["hf.last_attempt.duration"] == 2e-9
+
+
+def test_usage_that_was_kept_from_the_program_counts():
+    attributes = out(chat(usage=None), CallFacts(usage=USAGE))
+    assert token_columns(attributes) == tokens(30, 12, 42)
+
+
+def test_the_time_to_the_first_chunk_also_stands_as_the_servers_page_reads_it():
+    attributes = chat()
+    attributes["gen_ai.response.time_to_first_chunk"] = 0.25
+    record = span(attributes)
+    record.start_time_unix_nano = 1_700_000_000_000_000_000
+    columns.apply(record)
+    assert record.attributes["gen_ai_completion_start_time"] == 1_700_000_000_250_000
+
+
+@pytest.mark.parametrize(
+    ("host", "served", "provider"),
+    [
+        ("router.huggingface.co", None, "huggingface"),
+        ("127.0.0.1", "together", "huggingface"),
+        ("127.0.0.1", None, "openai"),
+    ],
+)
+def test_the_router_is_known_by_its_host_or_by_naming_a_provider(host, served, provider):
+    facts = CallFacts(host=host, attributes={"hf.provider.served": served} if served else {})
+    assert out(chat(), facts)["gen_ai.provider.name"] == provider
+
+
+def test_the_servers_sentence_is_the_status_message_of_a_failed_call():
+    facts = CallFacts(status_code=402, error_type="openai.APIStatusError", message="APIStatusError: 402: No credits.")
+    assert applied(request(), facts, status=STATUS_ERROR).status_message == "APIStatusError: 402: No credits."
+    assert applied(chat(), facts, status=STATUS_OK).status_message == ""
+
+
+def test_a_call_that_was_interrupted_has_its_parameters_from_its_body():
+    attributes = request({"model": MODEL, "max_tokens": 64, "temperature": 0.5})
+    del attributes["llm.invocation_parameters"]
+    applied_to = out(attributes, status=STATUS_ERROR)
+    assert applied_to["gen_ai.request.temperature"] == 0.5
+    assert applied_to["llm.request.parameters.model"] == MODEL
+
+
 # A chat that was answered.
 
 
@@ -1001,6 +1063,12 @@ FACTS = st.none() | st.builds(
     max_tokens=st.none() | st.integers(),
     status_code=st.none() | st.integers(),
     error_type=st.none() | st.text(max_size=5),
+    message=st.none() | st.text(max_size=5),
+    attributes=st.dictionaries(NAMES, VALUES, max_size=3),
+    usage=st.none() | st.dictionaries(st.sampled_from(["prompt_tokens", "total_tokens", "x"]), VALUES, max_size=2),
+    events=st.just((EventRecord("hf.retry", 12, {}),)),
+    last_attempt=st.none() | st.integers(),
+    ended=st.none() | st.integers(),
 )
 
 

@@ -1,4 +1,4 @@
-"""The pure parts of the huggingface_hub instrumentor, as tables: routing, bodies, failures, pace, and asking for usage."""
+"""The pure parts of the huggingface_hub instrumentor, as tables: routing, bodies, pace, and asking for usage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any, Dict, Optional
 import pytest
 
 from hf_openobserve import arm
-from hf_openobserve.instrumentors import failure, hooks, messages, pace, routing, stream_usage
+from hf_openobserve.capture import pace, routing, stream_usage
+from hf_openobserve.instrumentors import hooks, messages
 
 ANY_IMAGES = messages.Images()
 ROUTER = "https://router.huggingface.co/v1/chat/completions"
@@ -130,6 +131,16 @@ def test_server_address_and_port(url, address, port):
         ({"server": "llama.cpp"}, {"hf.endpoint.server": "llama.cpp"}),
         ({"server": "uvicorn"}, {}),
         ({"x-time-per-token": "12"}, {"hf.endpoint.server": "tgi"}),
+        ({"retry-after": "3"}, {"hf.retry_after": 3.0}),
+        ({"retry-after": "0.5"}, {"hf.retry_after": 0.5}),
+        (
+            {"retry-after": "Mon, 23 Nov 2026 18:00:00 GMT"},
+            {"hf.retry_after.date": "Mon, 23 Nov 2026 18:00:00 GMT"},
+        ),
+        (
+            {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-tokens": "6m0s", "x-ratelimit-colour": "red"},
+            {"hf.ratelimit.remaining_requests": "0", "hf.ratelimit.reset_tokens": "6m0s"},
+        ),
     ],
 )
 def test_response_headers_say_who_answered(headers, expected):
@@ -414,79 +425,6 @@ def test_a_streamed_generation_is_put_together(chunks, text, tokens):
     attributes = stream.attributes()
     assert attributes["llm.choices.0.completion.text"] == text
     assert attributes.get("llm.token_count.completion") == tokens
-
-
-# Failures.
-
-
-class FakeError(Exception):
-    """An error as huggingface_hub raises it, whatever HTTP library is beneath."""
-
-    def __init__(self, *args, response=None, **members):
-        super().__init__(*args)
-        self.response = response
-        vars(self).update(members)
-
-
-FakeError.__module__ = "huggingface_hub.errors"
-
-
-def response(status_code, body, headers=None):
-    def parse():
-        if isinstance(body, Exception):
-            raise body
-        return body
-
-    return SimpleNamespace(status_code=status_code, json=parse, headers=headers or {})
-
-
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (
-            FakeError("402 Client Error", response=response(402, {"error": "You have depleted your credits."})),
-            "FakeError: 402 Payment Required: You have depleted your credits.",
-        ),
-        (
-            FakeError("x", response=response(400, {"error": {"message": "No such model.", "code": "model_not"}})),
-            "FakeError: 400 Bad Request: No such model.",
-        ),
-        (
-            FakeError("x", response=response(409, {"detail": [{"loc": ["body"], "msg": "Field required"}]})),
-            "FakeError: 409 Conflict: Field required",
-        ),
-        (FakeError("x", response=response(503, {})), "FakeError: 503 Service Unavailable"),
-        (
-            FakeError("x", response=response(502, ValueError("not JSON")), server_message="upstream\n gone"),
-            "FakeError: 502 Bad Gateway: upstream gone",
-        ),
-        (FakeError("x", response=response(499, {"error": ["a", "b"]})), "FakeError: 499: a; b"),
-        (
-            FakeError("400", status=429, headers={}, response_error_payload={"error": "slow down"}),
-            "FakeError: 429 Too Many Requests: slow down",
-        ),
-        (FakeError({"message": "Broken in the stream", "type": "x"}), "FakeError: Broken in the stream"),
-        (FakeError("Inference call\ntimed out"), "FakeError: Inference call timed out"),
-        (KeyboardInterrupt(), "KeyboardInterrupt"),
-    ],
-)
-def test_a_failure_reads_as_a_person_would_write_it(error, message):
-    assert failure.describe(error).message == message
-
-
-def test_the_status_of_a_text_generation_error_is_its_causes():
-    error = FakeError("Input too long")
-    error.__cause__ = FakeError("422", response=response(422, {"error": "Input too long"}, {"x-request-id": "r"}))
-    told = failure.describe(error)
-    assert (told.status_code, told.headers) == (422, {"x-request-id": "r"})
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [(FakeError(), "huggingface_hub.FakeError"), (ValueError(), "ValueError"), (TimeoutError(), "TimeoutError")],
-)
-def test_error_type_is_the_package_and_the_class(error, expected):
-    assert failure.error_type_of(error) == expected
 
 
 # Pace.

@@ -45,10 +45,12 @@ class Arming:
     def activate(self) -> None:
         """Activate, then disarm: until it is done, a client built or used on another thread waits for it too."""
         if self._armed:
-            from hf_openobserve import activate
+            try:
+                from hf_openobserve import activate
 
-            diagnostics.guarded("activate", activate.activate)
-            self.disarm()
+                diagnostics.guarded("activate", activate.activate)
+            finally:  # also where that cannot be imported: our method must not stand for itself
+                self.disarm()
 
     def disarm(self) -> None:
         """Put the methods back."""

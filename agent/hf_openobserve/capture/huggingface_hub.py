@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from typing import Any
 
 from hf_openobserve import diagnostics
@@ -43,8 +42,11 @@ def arm(module: Any) -> None:
                 _arming.arm(client_class, name)
 
 
-def instrument(tracer_provider: Any) -> None:
-    """Put our hooks on the clients, if the program has imported one and does not instrument them itself."""
+def instrument(tracer_provider: Any, stream_usage: str = "off") -> None:
+    """Put our hooks on the clients, if the program has imported one and does not instrument them itself.
+
+    stream_usage: one of ``stream_usage.MODES``.
+    """
     global _instrumentor
     if not _imported or _yielded or _instrumentor is not None:
         return
@@ -57,19 +59,12 @@ def instrument(tracer_provider: Any) -> None:
         _is_instrumented_by_opentelemetry = False
 
     instrumentor: Any = AgentInstrumentor()
-    config, stream_usage = trace_config(), _stream_usage()
+    config = trace_config()
     _arming.disarm()  # the hooks go on the methods themselves
     instrumentor.instrument(
         tracer_provider=tracer_provider, skip_dep_check=True, config=config, stream_usage=stream_usage
     )
     _instrumentor = instrumentor
-
-
-def _stream_usage() -> str:
-    from hf_openobserve.instrumentors.stream_usage import MODES
-
-    mode = os.environ.get("OPENOBSERVE_HF_STREAM_USAGE", "").strip().lower()
-    return mode if mode in MODES else "auto"
 
 
 def watch(module: Any) -> None:

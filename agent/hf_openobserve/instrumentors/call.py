@@ -10,7 +10,7 @@ import atexit
 import json
 import os
 import time
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Set
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Set, Union
 
 from openinference.instrumentation import OITracer
 from opentelemetry import context as context_api
@@ -19,8 +19,9 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Status, StatusCode
 
 from hf_openobserve import diagnostics
-from hf_openobserve.instrumentors import failure, messages, routing, stream_usage
-from hf_openobserve.instrumentors.pace import Pace
+from hf_openobserve.capture import errors, routing, stream_usage
+from hf_openobserve.capture.pace import Pace
+from hf_openobserve.instrumentors import messages
 
 _KEY = context_api.create_key("hf_openobserve.huggingface_hub.call")
 
@@ -87,28 +88,77 @@ OPERATIONS = {
 class Tracing:
     """The tracer in use, what of images may be recorded, and which streams are asked for their usage."""
 
-    def __init__(self, tracer: OITracer, config: Any, stream_usage: str = "off") -> None:
+    def __init__(self, tracer: trace.Tracer, config: Any, stream_usage: str = "off") -> None:
         self._tracer = tracer
+        self._config = config
         self._stream_usage = stream_usage
         self._images = messages.Images(bool(config.hide_input_images), int(config.base64_image_max_length))
 
-    def begin(self, client: Any, method: str, kwargs: Mapping[str, Any]) -> Optional[Call]:
+    def begin(self, client: Any, method: str, kwargs: Mapping[str, Any]) -> Union[Call, Unrecorded, None]:
         """Start the span of ``client.method(**kwargs)``; None inside another call of the same client, or if suppressed."""
         active = current()
         if (active is not None and active.client is client) or not is_instrumentation_enabled():
             return None
         operation = OPERATIONS.get(method) or Operation(method, "UNKNOWN")
-        span = self._tracer.start_span(
-            operation.span_name,
-            kind=trace.SpanKind.CLIENT,
-            attributes={"openinference.span.kind": operation.kind},
-        )
+        attributes = {"openinference.span.kind": operation.kind}
+        span = self._tracer.start_span(operation.span_name, kind=trace.SpanKind.CLIENT, attributes=attributes)
+        if not span.is_recording():
+            return Unrecorded(client, span)
+        # OpenInference's tracer costs many times what the SDK's does: only for a span that is recorded.
+        span = OITracer(_Started(span), config=self._config).start_span(operation.span_name, attributes=attributes)
         return Call(client, operation, span, kwargs.get("model"), self._images, self._stream_usage)
 
 
-def current() -> Optional[Call]:
+class _Started(trace.Tracer):
+    """A tracer that hands out a span which has begun: OpenInference's puts its masking and its context's attributes on it."""
+
+    def __init__(self, span: Any) -> None:
+        self._span = span
+
+    def start_span(self, *_: Any, **__: Any) -> Any:
+        return self._span
+
+    def start_as_current_span(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
+
+def current() -> Union[Call, Unrecorded, None]:
     """The call whose method is running in this context."""
     return context_api.get_value(_KEY)  # type: ignore[return-value]
+
+
+class Unrecorded:
+    """A call that the sampler left out: its span is current for what is beneath it, and nothing is looked at."""
+
+    __slots__ = ("_token", "client")
+
+    def __init__(self, client: Any, span: Any) -> None:
+        self.client = client
+        self._token = context_api.attach(context_api.set_value(_KEY, self, trace.set_span_in_context(span)))
+
+    def posted(self, parameters: Any) -> Any:
+        """The same parameters."""
+        return parameters
+
+    def refused(self, _parameters: Any, _error: BaseException) -> bool:
+        """Nothing was added that could be refused."""
+        return False
+
+    def answered(self, _response: Any) -> None:
+        """Nothing."""
+
+    def received(self, _answer: Any) -> None:
+        """Nothing."""
+
+    def returned(self, _result: Any) -> bool:
+        """The method returned; a stream is not watched."""
+        if current() is self:
+            context_api.detach(self._token)
+        return False
+
+    def failed(self, _error: BaseException) -> None:
+        """The method raised."""
+        self.returned(None)
 
 
 class Call:
@@ -128,6 +178,7 @@ class Call:
         self._attributes: Dict[str, Any] = {}
         self._body: Optional[bytes] = None
         self._stream: Any = None
+        self._streaming = False
         self._pace = Pace()
         self._pid = os.getpid()
         self._ended = False
@@ -161,7 +212,7 @@ class Call:
         """True if the server does not know the option that ``posted`` added: then ``parameters`` go out without it."""
         if not self._asked_for_usage:
             return False
-        told = diagnostics.guarded("huggingface_hub error", failure.describe, error)
+        told = diagnostics.guarded("huggingface_hub error", errors.describe, error)
         if told is None or not stream_usage.is_refusal(parameters, told.status_code, f"{told.message} {error}"):
             return False
         self._asked_for_usage = False
@@ -218,6 +269,7 @@ class Call:
             return False
         if self._body is None and self._operation.stream is not None and _is_stream(result):
             self._stream = self._operation.stream()
+            self._streaming = True
             _opened(self)
             return True
         if self._body is not None and self._operation.answer is not None:
@@ -235,13 +287,16 @@ class Call:
             self._end(Status(StatusCode.ERROR, type(error).__name__))
 
     def _failed(self, error: BaseException) -> None:
-        told = failure.describe(error)
-        if self._recording:
-            self._span.record_exception(error)
-            self._headers(told.headers)
-            self._attributes["error.type"] = told.error_type
-            if told.status_code is not None:
-                self._attributes["http.response.status_code"] = told.status_code
+        if not self._recording:
+            return
+        told = errors.describe(error, streaming=self._streaming)
+        self._span.record_exception(error)
+        self._headers(told.headers)
+        self._attributes["error.type"] = told.error_type
+        if told.kind is not None:
+            self._attributes["hf.error.kind"] = told.kind
+        if told.status_code is not None:
+            self._attributes["http.response.status_code"] = told.status_code
         self._end(Status(StatusCode.ERROR, told.message))
 
     # While the program reads the stream.

@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple, Union
 
 from hf_openobserve import diagnostics
-from hf_openobserve.instrumentors.call import Call, Tracing, current
+from hf_openobserve.instrumentors.call import Call, Tracing, Unrecorded, current
 from hf_openobserve.instrumentors.stream import watch
 
 CLIENTS = {
@@ -78,11 +78,11 @@ def _is_task(function: Any) -> bool:
     return inspect.isfunction(function) and "_inner_post" in inspect.unwrap(function).__code__.co_names
 
 
-def _begin(client: Any, name: str, kwargs: Any) -> Optional[Call]:
+def _begin(client: Any, name: str, kwargs: Any) -> Union[Call, Unrecorded, None]:
     return None if _tracing is None else _tracing.begin(client, name, kwargs)
 
 
-def _running(client: Any) -> Optional[Call]:
+def _running(client: Any) -> Union[Call, Unrecorded, None]:
     call = current()
     return call if call is not None and call.client is client else None
 

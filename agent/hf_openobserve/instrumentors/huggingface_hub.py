@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Collection
 
-from openinference.instrumentation import OITracer, TraceConfig
+from openinference.instrumentation import TraceConfig
 from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
@@ -33,7 +33,7 @@ class HuggingFaceHubInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         config = kwargs.get("config") or TraceConfig()
         tracer = trace.get_tracer(__name__, __version__, tracer_provider=kwargs.get("tracer_provider"))
         stream_usage = kwargs.get("stream_usage", "off")
-        hooks.trace_with(Tracing(OITracer(tracer, config=config), config, stream_usage))
+        hooks.trace_with(Tracing(tracer, config, stream_usage))
         for name in hooks.CLIENTS:
             trigger.on_import(name, hooks.install)
 

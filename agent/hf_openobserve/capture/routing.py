@@ -19,6 +19,13 @@ POLICIES = frozenset({"fastest", "cheapest", "preferred"})
 REQUEST_ID_HEADERS = ("x-request-id", "x-amzn-trace-id", "x-amz-cf-id")
 """In huggingface_hub's own order of precedence."""
 
+RATE_LIMITS = tuple(
+    f"{what}{of}"
+    for what in ("limit", "remaining", "reset")
+    for of in ("", "-requests", "-tokens", "-input-tokens", "-output-tokens")
+)
+"""What providers send behind ``x-ratelimit-``: each is a column, so no others are taken."""
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -57,6 +64,12 @@ def endpoint_kind(host: str, path: str, *, pinned: bool) -> str:
     return "provider" if pinned else "other"
 
 
+def endpoint_kind_of(url: str) -> str:
+    """``endpoint_kind`` of an address that the program gave."""
+    parts = urlsplit(url)
+    return endpoint_kind(parts.hostname or "", parts.path, pinned=False)
+
+
 def request_attributes(
     *, url: str, model: Optional[str], provider: Optional[str], headers: Mapping[str, Any], by_address: bool
 ) -> Dict[str, Any]:
@@ -84,9 +97,12 @@ def request_attributes(
         attributes.update(model_attributes(model, routed=kind == "router"))
     if kind == "router_provider" and _first_segment(parts.path):
         attributes["hf.provider.served"] = _first_segment(parts.path)
-    for name, value in headers.items():
-        if name.lower() == "x-hf-bill-to" and value:
-            attributes["hf.bill_to"] = str(value)
+    if isinstance(headers, dict):
+        bill_to = next((value for name, value in headers.items() if name.lower() == "x-hf-bill-to"), None)
+    else:  # a client's own mapping finds names in any case, and takes long to go through
+        bill_to = headers.get("x-hf-bill-to")
+    if bill_to:
+        attributes["hf.bill_to"] = str(bill_to)
     return attributes
 
 
@@ -102,7 +118,9 @@ def model_attributes(model: str, *, routed: bool) -> Dict[str, Any]:
 
 
 def response_attributes(headers: Mapping[str, Any]) -> Dict[str, Any]:
-    """What the headers of an answer, or of an error, say of who gave it. ``headers`` finds names in any case."""
+    """What the headers of an answer, or of an error, say of who gave it, whatever the case of their names."""
+    # Read once: a client's own mapping takes a microsecond for each of the two dozen names that are asked for.
+    headers = {name.lower(): value for name, value in headers.items()}
     attributes: Dict[str, Any] = {}
     if headers.get("x-inference-provider"):
         attributes["hf.provider.served"] = str(headers["x-inference-provider"])
@@ -112,10 +130,26 @@ def response_attributes(headers: Mapping[str, Any]) -> Dict[str, Any]:
             break
     if headers.get("inference-id"):
         attributes["hf.inference_id"] = str(headers["inference-id"])
+    attributes.update(limit_attributes(headers))
     if str(headers.get("server")).startswith("llama.cpp"):
         attributes["hf.endpoint.server"] = "llama.cpp"
     elif headers.get("x-time-per-token"):
         attributes["hf.endpoint.server"] = "tgi"
+    return attributes
+
+
+def limit_attributes(headers: Mapping[str, Any]) -> Dict[str, Any]:
+    """When to come again, in seconds, and the provider's limits in its own words, where an answer tells. Names are lower case."""
+    attributes: Dict[str, Any] = {}
+    retry_after = str(headers.get("retry-after") or "").strip()
+    if retry_after.replace(".", "", 1).isdigit():
+        attributes["hf.retry_after"] = float(retry_after)
+    elif retry_after:  # a date
+        attributes["hf.retry_after.date"] = retry_after
+    for name in RATE_LIMITS:
+        value = headers.get("x-ratelimit-" + name)
+        if value:
+            attributes["hf.ratelimit." + name.replace("-", "_")] = str(value)
     return attributes
 
 

@@ -1,0 +1,106 @@
+"""One request of an OpenAI client as it is sent: with a stream that is watched, and asked for its usage.
+
+Imported with the first call: it needs OpenTelemetry.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Optional
+
+from opentelemetry import trace
+
+from hf_openobserve import diagnostics
+from hf_openobserve.capture import attempts, calls, errors, openai_stream, routing, stream_usage
+from hf_openobserve.capture.pace import Pace
+
+
+class Sending:
+    """``args`` and ``kwargs`` are what ``request`` is to be called with."""
+
+    def __init__(self, call: calls.Call, args: Any, kwargs: Any) -> None:
+        self.args = args
+        self.kwargs = kwargs
+        self._call = call
+        self._token: Any = None
+        self._unasked: Any = None
+        """The arguments without our question for the usage, if that has been put."""
+
+    def watch(self, *, ours: bool, stream_usage_mode: str) -> None:
+        """Have the stream watched, and asked for its usage where the program does not."""
+        stream_cls = self.kwargs.get("stream_cls")
+        if not self.kwargs.get("stream") or stream_cls is None:
+            return
+        call = self._call
+        self.kwargs = {**self.kwargs, "stream_cls": openai_stream.watched(stream_cls)}
+        unasked = self.args
+        options = _asking(self.args[1], call, stream_usage_mode) if len(self.args) > 1 else None
+        if options is not None:
+            self._unasked = unasked
+            self.args = (self.args[0], options, *self.args[2:])
+        call.pace = Pace()
+        call.streams = openai_stream.Watch(call, ours=ours, asked=options is not None)
+
+    def enter(self) -> None:
+        """What is sent from now on belongs to the call."""
+        self._token = attempts.current.set(self._call)
+
+    def leave(self) -> None:
+        """It has been sent."""
+        try:
+            attempts.current.reset(self._token)
+        except ValueError:  # a coroutine that was thrown away in another context than it ran in
+            diagnostics.swallowed("openai request")
+
+    def refused(self, error: Exception) -> bool:
+        """True if the server does not know the option that we added: then the arguments are without it."""
+        if self._unasked is None:
+            return False
+        told = errors.describe(error)
+        text = f"{told.message} {getattr(error, 'body', '')} {error}"
+        if not stream_usage.answers_option(told.status_code, text):
+            return False
+        stream_usage.remember_refusal(self._call.url, self._call.model)
+        self.args, self._unasked = self._unasked, None
+        self._call.attempts.forget()
+        self._call.streams.not_asked()
+        return True
+
+    def failed(self, error: BaseException) -> None:
+        """It could not be sent, or was answered with an error."""
+        self._call.failed(error)
+
+
+def begin(client: Any, args: Any, kwargs: Any, passage: Any, stream_usage_mode: str) -> Optional[Sending]:
+    """Remember the request for the span that is current; None where no span of an instrumentation's records it.
+
+    passage: the openai module's, None if the span is not of our own instrumentation.
+    """
+    options = args[1] if len(args) > 1 else kwargs.get("options")
+    body = getattr(options, "json_data", None)
+    call = calls.begin(
+        url=calls.address_of(client, options),
+        host=client.base_url.host,
+        body=body if isinstance(body, dict) else {},
+    )
+    if call is None:
+        return None
+    if passage is not None:
+        passage.span = trace.get_current_span()
+    sending = Sending(call, args, kwargs)
+    diagnostics.guarded(
+        "openai stream", lambda: sending.watch(ours=passage is not None, stream_usage_mode=stream_usage_mode)
+    )
+    return sending
+
+
+def _asking(options: Any, call: calls.Call, mode: str) -> Optional[Any]:
+    """A copy of the request's options that asks for the usage; None where it is asked for, or not to be."""
+    if not str(options.url).endswith("/chat/completions") or "stream_options" in (options.extra_json or ()):
+        return None
+    body = stream_usage.body_asking(options.json_data, mode, routing.endpoint_kind_of(call.url), call.url)
+    if body is None:
+        return None
+    asking = copy.copy(options)
+    asking.json_data = body
+    return asking

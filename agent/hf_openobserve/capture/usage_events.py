@@ -1,0 +1,76 @@
+"""Taking out of a server's event stream what only ``stream_options.include_usage`` has brought. Pure: bytes in, bytes out.
+
+By the API's definition that is one event with ``choices: []`` and the usage, and ``"usage": null`` on every other event.
+All else passes byte for byte, so whoever reads the stream, parsed or not, sees what would have come without the option.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Dict, Optional
+
+_BOUNDARY = re.compile(rb"\n\n|\r\n\r\n|\n\r\n|\r\r")
+_NULL_USAGE = re.compile(rb'\s*,\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
+_NULL_AT_THE_END = re.compile(rb'"usage"\s*:\s*null\s*(\}\s*)')
+_LONGEST_EVENT = 4 * 1024 * 1024
+"""Bytes held back at most while the end of an event is awaited: what has none is no event stream, and passes."""
+
+
+class UsageEvents:
+    """The events of one stream. ``usage`` is what the event that was taken out said, None until it has come.
+
+    sent_unasked: the event of usage alone would have come without the option too, and passes.
+    """
+
+    def __init__(self, *, sent_unasked: bool = False) -> None:
+        self.usage: Optional[Dict[str, Any]] = None
+        self._sent_unasked = sent_unasked
+        self._pending = b""
+        self._watching = True
+
+    def feed(self, data: bytes) -> bytes:
+        """The next bytes of the stream: what of them, and of those held back, goes on. An unfinished event waits."""
+        if not self._watching:
+            return data
+        if not self._pending and data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
+            return self._passing(data)  # one whole event, as most servers write them
+        pending = self._pending + data
+        passing = []
+        start = 0
+        for boundary in _BOUNDARY.finditer(pending):
+            passing.append(self._passing(pending[start : boundary.end()]))
+            start = boundary.end()
+        self._pending = pending[start:]
+        if len(self._pending) > _LONGEST_EVENT:
+            self._watching = False
+            passing.append(self.finish())
+        return b"".join(passing)
+
+    def finish(self) -> bytes:
+        """The stream is at its end: what was still held back."""
+        rest, self._pending = self._pending, b""
+        return rest
+
+    def _passing(self, event: bytes) -> bytes:
+        place = event.rfind(b'"usage"')
+        if place < 0 or event.find(b'"usage"') != place:  # one inside a text is written \"usage\"
+            return event
+        last = _NULL_AT_THE_END.fullmatch(event, place)
+        before = event[:place].rstrip()
+        if last is not None and before.endswith(b","):  # the last brace is that of the whole: it need not be parsed
+            return before[:-1] + last.group(1)
+        data = [line for line in event.splitlines() if line.startswith(b"data:")]
+        try:
+            chunk = json.loads(data[0][5:]) if len(data) == 1 else None
+        except ValueError:
+            return event
+        if not isinstance(chunk, dict) or "usage" not in chunk:
+            return event
+        usage = chunk["usage"]
+        if usage is None:
+            return _NULL_USAGE.sub(b"", event, count=1)
+        if isinstance(usage, dict) and not self._sent_unasked and not chunk.get("choices") and "error" not in chunk:
+            self.usage = usage
+            return b""
+        return event

@@ -1,0 +1,153 @@
+"""Every way a stream of openai's can go and end. The model's name is the label of the call, and the endpoint's case."""
+
+import asyncio
+import gc
+import os
+
+import openai
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], api_key="x", max_retries=0, timeout=60)
+chat = client.chat.completions
+
+
+def stream(label, **options):
+    return chat.create(model=label, messages=MESSAGES, max_tokens=5, stream=True, **options)
+
+
+def told(chunks):
+    return [chunk.model_dump_json(exclude_unset=True) for chunk in chunks]
+
+
+def break_out(label):
+    for _ in stream(label):
+        break
+
+
+def close(label):
+    chunks = stream(label)
+    next(chunks)
+    chunks.close()
+    return chunks.response.is_closed
+
+
+def with_block(label):
+    with stream(label) as chunks:
+        for _ in chunks:
+            break
+
+
+def raise_within(label):
+    with stream(label) as chunks:
+        next(chunks)
+        raise LookupError("the program's own")
+
+
+def helper(label):
+    start = getattr(chat, "stream", None) or client.beta.chat.completions.stream
+    with start(model=label, messages=MESSAGES) as events:
+        for _ in events:
+            break
+
+
+def raw(label):
+    answer = chat.with_raw_response.create(model=label, messages=MESSAGES, stream=True)
+    return answer.headers["x-request-id"], told(answer.parse())
+
+
+def never(label):
+    stream(label)
+    gc.collect()
+
+
+def lines(label):
+    chunks = stream(label)
+    return list(chunks.response.iter_lines())
+
+
+def usage_asked(label):
+    return told(stream(label, stream_options={"include_usage": True}))
+
+
+def looks(label):
+    chunks = stream(label)
+    return isinstance(chunks, openai.Stream), chunks.__class__ is openai.Stream, told(iter(chunks))
+
+
+CALLS = {
+    "full": lambda label: told(stream(label)),
+    "usage-asked": usage_asked,
+    "usage-at-finish": lambda label: told(stream(label)),
+    "novita": lambda label: told(stream(label)),
+    "refuses": lambda label: told(stream(label)),
+    "refuses-twice": lambda label: (told(stream(label)), told(stream(label))),
+    "raw": raw,
+    "lines": lines,
+    "looks": looks,
+    "break": break_out,
+    "close": close,
+    "with-block": with_block,
+    "raise-within": raise_within,
+    "helper": helper,
+    "never": never,
+    "error": lambda label: told(stream(label)),
+    "broken": lambda label: told(stream(label)),
+    "credits": lambda label: told(stream(label)),
+}
+
+
+def run():
+    for label, call in CALLS.items():
+        try:
+            print(label, call(label))
+        except Exception as error:
+            print(label, type(error).__name__, error)
+
+
+async def run_async():
+    aclient = openai.AsyncOpenAI(base_url=os.environ["HF_BASE_URL"], api_key="x", max_retries=0, timeout=60)
+
+    async def astream(label):
+        return await aclient.chat.completions.create(model=label, messages=MESSAGES, max_tokens=5, stream=True)
+
+    print([chunk.model_dump_json(exclude_unset=True) async for chunk in await astream("async-full")])
+    async with await astream("async-with-block") as chunks:
+        async for _ in chunks:
+            break
+    chunks = await astream("async-close")
+    await chunks.__anext__()
+    await chunks.close()
+
+    async def cancelled(label, take):
+        begun = asyncio.Event()
+        task = asyncio.ensure_future(take(label, begun))
+        await begun.wait()
+        await asyncio.sleep(
+            0.2
+        )  # until it waits for the next chunk, or for the answer; if not, it is cancelled earlier
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            print(label)
+
+    async def reading(label, begun):
+        async for chunk in await astream(label):
+            if chunk.choices[0].delta.content == "lo":
+                begun.set()
+
+    async def waiting(label, begun):
+        begun.set()
+        await aclient.chat.completions.create(model=label, messages=MESSAGES)
+
+    await cancelled("slow-cancelled", reading)
+    await cancelled("slow-cancelled-waiting", waiting)
+    await aclient.close()
+
+
+run()
+asyncio.run(run_async())
+print([model.id for model in client.models.list()])
+print(client.files.create(file=b"x", purpose="batch").id)
+held = stream("held")
+next(held)
