@@ -6,6 +6,7 @@ The servers and frameworks are real; each runs in a process group of its own, wh
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import json
 import os
 import shutil
@@ -321,6 +322,25 @@ def test_gunicorn_preloaded_client_that_called_before_the_fork(stage, door):
     assert services(stage.arrived("master", "pair-1", "pair-2")) == {"gunicorn"}
 
 
+@both_doors
+@pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["loaded", "preloaded"])
+def test_gunicorn_worker_of_greenlets(stage, door, preload):
+    """gevent patches in the worker: where the application is preloaded, after the client has been built and forked.
+
+    Its two calls are two greenlets' at the same time.
+    """
+    pytest.importorskip("gunicorn")
+    if importlib.util.find_spec("gevent") is None:
+        pytest.skip("gevent is not installed: it may have no wheel for this Python")
+    application = "web_preloaded:app" if preload else "web_wsgi:app"
+    arguments = (*preload, "--worker-class", "gevent", "--bind", "127.0.0.1:{port}", application)
+    gunicorn = stage.serve(door, "gunicorn", *arguments, PYTHONWARNINGS="ignore")
+    gunicorn.wait_until_listening()
+    assert len(gunicorn.ask_both_workers(stage.endpoint)) == 1
+    gunicorn.stop()
+    stage.arrived(*(["master"] if preload else []), "pair-1", "pair-2")
+
+
 @pytest.mark.parametrize("application", ["web_wsgi:app", "web_preloaded:app"])
 def test_gunicorn_worker_killed_after_its_call(stage, application):
     pytest.importorskip("gunicorn")
@@ -386,14 +406,16 @@ def broker(tmp_path):
 def send_task(tmp_path, label):
     from celery import Celery
 
-    options = {"data_folder_in": str(tmp_path / "broker"), "data_folder_out": str(tmp_path / "broker")}
+    directory = str(tmp_path / "broker")
+    # The control folder is made when it is not named too, in the working directory of the tests.
+    options = {"data_folder_in": directory, "data_folder_out": directory, "control_folder": directory + "/control"}
     with Celery(broker="filesystem://", broker_connection_retry=False) as app:
         app.conf.broker_transport_options = options
         app.send_task("tasks.ask_in_worker", [label])
 
 
 FORKED = ("process/fork", "executor/fork")
-STARTED = ("process/forkserver", "process/spawn", "subprocess")
+STARTED = ("process/forkserver", "process/spawn", "executor/forkserver", "executor/spawn", "subprocess")
 
 
 @both_doors
@@ -422,6 +444,25 @@ def test_a_child_of_multiprocessing_delivers_at_its_own_end(stage, way, parent):
 def test_what_killed_children_left_is_delivered_by_a_parent_with_a_client(stage):
     stage.run("pythonpath", "children.py", "builds", "exit", "os.fork", "killed/fork")
     stage.arrived(*labels("os.fork", "killed/fork"))
+
+
+@forks
+@pytest.mark.matrix
+def test_what_the_workers_of_a_pool_left_is_delivered_by_a_parent_with_a_client_at_its_exit(stage):
+    """``with Pool()`` ends its workers by SIGTERM, most often before their first flush."""
+    # Nothing is listening while they live: one that is killed while it sends would leave what has been taken.
+    stage.openobserve.stop()
+
+    def listen_again():
+        wait_until((stage.programs / "waiting").exists, "the parent to be done with its pool")
+        stage.openobserve.start()
+        (stage.programs / "go").touch()
+
+    listening = threading.Thread(target=listen_again, daemon=True)
+    listening.start()
+    stage.run("pythonpath", "children.py", "builds", "exit", "pool/fork", "wait")
+    listening.join(START_S)
+    stage.arrived(*labels("pool/fork"))
 
 
 @forks

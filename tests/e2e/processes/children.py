@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 from asking import ask, client
 
@@ -47,6 +48,13 @@ def by_os_fork(_, labels):
         os.waitpid(pid, 0)
 
 
+def wait_for_go(_method, _labels):
+    # The test has something to do before the parent goes on.
+    open("waiting", "w").close()
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+
+
 def by_subprocess(_, labels):
     for label in labels:
         subprocess.run([sys.executable, __file__, "child", label], check=True)
@@ -59,6 +67,7 @@ WAYS = {
     "pool": by_pool,
     "os.fork": by_os_fork,
     "subprocess": by_subprocess,
+    "wait": wait_for_go,
 }
 
 
