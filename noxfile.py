@@ -12,6 +12,19 @@ from typing import Sequence
 import nox
 
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
+CLIENTS = {
+    "0.30": ("huggingface_hub==0.30.*", "1.66"),
+    "0.36": ("huggingface_hub==0.36.*", "2"),
+    "1": ("huggingface_hub==1.*", "2"),
+}
+"""Each older line of huggingface_hub beside an older one of openai; ``newest`` has the newest of both."""
+CLIENT_TESTS = (
+    "tests/e2e/test_differential.py",
+    "tests/e2e/test_huggingface_hub.py",
+    "tests/e2e/test_huggingface_hub_instrumentor.py",
+)
+"""What a version of a client can break. ``newest`` has them all with 0.36 (Python 3.8), 1 (3.9) and 2, as pip picks them."""
+FRAMEWORKS = "tests/frameworks"
 OPENAI = {"1.66": "openai==1.66.*", "2": "openai==2.*", "3": "openai==3.*"}
 CORE = (
     "tests/e2e/test_calls.py",
@@ -20,6 +33,9 @@ CORE = (
     "tests/unit/test_already.py",
 )
 """What a package set can break, without what depends on the Python alone: all package sets fit into CI's time."""
+STREAMS = "tests/e2e/test_openai_streams.py"
+WHOLE = ("3.8", "3.9", "3.13")
+"""Pythons with package sets of their own: 3.8 and 3.9 have an old OpenInference each, all others the newest of everything."""
 TEST_TOOLS = (
     "pytest>=7.4",
     "pytest-timeout>=2.1",
@@ -34,7 +50,7 @@ TEST_TOOLS = (
 
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["oldest", "newest", "openai_lines", "bootstrap", "missing"]
+nox.options.sessions = ["oldest", "newest", "openai_lines", "clients", "frameworks", "bootstrap", "missing"]
 
 
 def interpreter(version: str) -> str | None:
@@ -60,13 +76,16 @@ def lower_bounds() -> list[str]:
     return [f"{name}=={bound}" for name, bound in re.findall(r'"([\w.-]+)>=([\w.]+)"', dependencies)]
 
 
+def llama_python() -> dict[str, str]:
+    """llama.cpp's wheel needs Python 3.10 or newer: its server runs on the interpreter that runs nox."""
+    return {"HF_OPENOBSERVE_LLAMA_PYTHON": os.environ.get("HF_OPENOBSERVE_LLAMA_PYTHON", sys.executable)}
+
+
 def run_tests(session: nox.Session, *packages: str, only: Sequence[str] = ("tests",)) -> None:
     """Install the package beside ``packages`` and run the tests that every version must pass."""
     session.install("-q", ".", *TEST_TOOLS, *packages)
     session.run("python", "-m", "pip", "list", "--format=freeze", silent=not session.posargs)
-    # llama.cpp's wheel needs Python 3.10 or newer: its server runs on the interpreter that runs nox.
-    env = {"HF_OPENOBSERVE_LLAMA_PYTHON": os.environ.get("HF_OPENOBSERVE_LLAMA_PYTHON", sys.executable)}
-    session.run("python", "-m", "pytest", "-q", "-n", "2", "-m", "matrix", *only, *session.posargs, env=env)
+    session.run("python", "-m", "pytest", "-q", "-n", "2", "-m", "matrix", *only, *session.posargs, env=llama_python())
 
 
 @nox.session(python=INSTALLED)
@@ -78,14 +97,33 @@ def oldest(session: nox.Session) -> None:
 @nox.session(python=INSTALLED)
 def newest(session: nox.Session) -> None:
     """The newest of everything that this Python can have."""
-    run_tests(session, "openai")
+    only = ("tests",) if session.python in WHOLE else (*CORE, STREAMS, CLIENT_TESTS[0])
+    run_tests(session, "openai", only=only)
 
 
-@nox.session(python=[version for version in INSTALLED if version not in ("3.8", "3.9")])
+@nox.session(python=[version for version in ("3.10", "3.13") if version in INSTALLED])
 @nox.parametrize("line", ["1.66", "2"])
 def openai_lines(session: nox.Session, line: str) -> None:
     """The older openai lines beside the newest of everything else; ``newest`` has the newest, 2 on Python 3.8 and 3.9."""
-    run_tests(session, OPENAI[line], only=CORE[:1])
+    run_tests(session, OPENAI[line], only=(CORE[0], STREAMS))
+
+
+@nox.session(python="3.12")
+@nox.parametrize("line", list(CLIENTS))
+def clients(session: nox.Session, line: str) -> None:
+    """The older lines of the two clients: the same program behaviour, and the same requests, with the agent and without."""
+    hub, openai = CLIENTS[line]
+    errors = "tests/unit/test_capture_errors.py"
+    run_tests(session, hub, OPENAI[openai], only=(*CLIENT_TESTS, errors) if line == "0.30" else CLIENT_TESTS[:1])
+
+
+@nox.session(python="3.12")
+def frameworks(session: nox.Session) -> None:
+    """The frameworks that call Hugging Face. One that cannot be installed fails the session: it is not skipped."""
+    env = {"HF_OPENOBSERVE_FRAMEWORKS": "1", **llama_python()}
+    session.install("-q", ".", *TEST_TOOLS, "-r", f"{FRAMEWORKS}/requirements.txt")
+    # The version of each framework stands in the names of its tests.
+    session.run("python", "-m", "pytest", "-v", "-n", "2", FRAMEWORKS, *session.posargs, env=env)
 
 
 @nox.session(python=False)

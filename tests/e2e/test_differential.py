@@ -1,0 +1,96 @@
+"""Law 1, in full: both clients, sync and async, against the scripted router, with the agent and without.
+
+Every chunk, value, exception and header that a program gets is the same, and so is every request that the router gets:
+but for the usage that the agent asks streams for.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import harness
+import router_answers
+from fakes.openobserve import FakeOpenObserve
+from router import ScriptedRouter
+
+pytestmark = pytest.mark.matrix
+
+PROGRAMS = Path(__file__).parent / "programs"
+VOLATILE = ("x-amzn-trace-id", "content-length")
+"""Headers of a request that differ between two runs of the same program, or with the body."""
+
+
+DOORS = (("pythonpath", "auto"), ("wrapper", "off"))
+"""Each door, and whether streams are asked for their usage: the router is a host that accepts the question."""
+
+
+@pytest.fixture(scope="module")
+def router(llama):
+    with ScriptedRouter(llama.url) as running:
+        yield running
+
+
+def run(program, door, router, tmp_path, *settings):
+    cases = {"ERRORS": json.dumps(sorted(router_answers.ERRORS)), "STREAMS": json.dumps(sorted(router_answers.STREAMS))}
+    env = harness.environment(tmp_path, router.environment, cases, {"ROUTER": router.by_name}, *settings)
+    router.reset()
+    done = harness.run([str(PROGRAMS / program)], door=door, env=env, cwd=tmp_path)
+    return done, list(router.calls)
+
+
+@pytest.mark.timeout(400)  # three whole programs
+@pytest.mark.parametrize(
+    ("library", "program"),
+    [("openai", "differential_openai.py"), ("huggingface_hub", "differential_hub.py")],
+    ids=["openai", "huggingface_hub"],
+)
+def test_nothing_differs(library, program, router, tmp_path):
+    """One test for both doors: they share the bare run, which is a third of the work."""
+    pytest.importorskip(library)
+    bare, without = run(program, None, router, tmp_path)
+    assert bare.returncode == 4, bare.stderr
+    for door, usage in DOORS:
+        with FakeOpenObserve() as server:
+            settings = {**server.environment, "OPENOBSERVE_HF_STREAM_USAGE": usage}
+            done, calls = run(program, door, router, tmp_path, settings)
+            rows = server.rows(timeout=10, count=len(without) // 2)
+        assert done.stdout.splitlines() == bare.stdout.splitlines(), door
+        assert (done.stderr, done.returncode) == (bare.stderr, bare.returncode), door
+        if usage == "auto":
+            calls = unasked(calls, without)
+        assert [visible(call) for call in calls] == [visible(call) for call in without], door
+        # Else there would be nothing to compare. Retries have no row of their own.
+        assert len(rows) > 0.8 * len([call for call in without if call.method == "POST"]) > 50, door
+
+
+def unasked(calls, without):
+    """The calls as they were without our question for the usage; the one server that refuses it is asked twice, once."""
+    result, refused, asked = [], 0, 0
+    for call in calls:
+        counterpart = without[len(result)] if len(result) < len(without) else call
+        if is_asked(call) and not is_asked(counterpart):
+            asked += 1
+            assert call.body["stream"] is True
+            assert call.body["stream_options"] == {"include_usage": True}
+            if call.status == 422:
+                refused += 1
+                continue
+            body = {name: value for name, value in call.body.items() if name != "stream_options"}
+            result.append(call._replace(body=body))
+        else:
+            result.append(call)
+    assert refused == 1
+    assert asked > 20, "the router is a host that is asked"
+    return result
+
+
+def is_asked(call):
+    return isinstance(call.body, dict) and "stream_options" in call.body
+
+
+def visible(call):
+    headers = {name: value for name, value in call.headers.items() if name not in VOLATILE}
+    return (call.method, call.path, call.status, call.body, headers)
