@@ -39,6 +39,7 @@ NOOP = (
 AGENT_SOURCES = (REPOSITORY / "pyproject.toml", REPOSITORY / "agent")
 NAMED = (
     "openai",
+    "huggingface-hub",
     "opentelemetry-sdk",
     "opentelemetry-instrumentation",
     "openinference-instrumentation-openai",
@@ -68,19 +69,20 @@ class Environment(NamedTuple):
 def prepare(say: Callable[[str], None], *, openai: str = "openai", fresh: bool = False) -> Dict[str, Environment]:
     """Make what is missing; returns ``bare``, ``stock``, ``agent`` and ``noop``. Raises CalledProcessError if pip fails.
 
-    openai: the requirement for the client library in all of them.
+    openai: the requirement for that client in all of them. huggingface_hub is the newest that goes with the rest.
     """
+    clients = (openai, "huggingface_hub")
     if fresh:
         shutil.rmtree(CACHE, ignore_errors=True)
     CACHE.mkdir(exist_ok=True)
-    stock = _environment("stock", (*STOCK, openai), (), say)
+    stock = _environment("stock", (*STOCK, *clients), (), say)
     constraints = CACHE / "constraints.txt"
     frozen = _pip(stock, "freeze").splitlines()
     constraints.write_text("".join(line + "\n" for line in frozen if "==" in line), encoding="utf-8")
     constrained = ("--constraint", str(constraints))
-    bare = _environment("bare", (openai,), constrained, say)
-    agent = _environment("agent", (str(REPOSITORY), openai), constrained, say, AGENT_SOURCES)
-    noop = _environment("noop", (*NOOP, openai), constrained, say, (HERE / "noop_distro",))
+    bare = _environment("bare", clients, constrained, say)
+    agent = _environment("agent", (str(REPOSITORY), *clients), constrained, say, AGENT_SOURCES)
+    noop = _environment("noop", (*NOOP, *clients), constrained, say, (HERE / "noop_distro",))
     return {
         "bare": Environment("bare", bare, None),
         "stock": Environment("stock", stock, _package(stock, "opentelemetry/instrumentation/auto_instrumentation")),
@@ -112,14 +114,18 @@ def _environment(
 ) -> Path:
     directory = CACHE / name
     stamp = directory / "benchmark.json"
-    wanted = json.dumps([sys.version, list(requirements), _digest(sources)])
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+    packages, sources_then = [sys.version, *requirements], _digest(sources)
+    made = json.loads(stamp.read_text(encoding="utf-8")) if stamp.exists() else []
+    if made == [packages, sources_then]:
         return directory
     say(f"installing the environment '{name}'")
-    base = getattr(sys, "_base_executable", sys.executable)
-    subprocess.run([base, "-m", "venv", "--clear", str(directory)], env=clean_environ(), check=True)
-    _pip(directory, "install", "--quiet", *options, *requirements)
-    stamp.write_text(wanted, encoding="utf-8")
+    if made and made[0] == packages:  # only its own source has changed
+        _pip(directory, "install", "--quiet", "--no-deps", "--force-reinstall", requirements[0])
+    else:
+        base = getattr(sys, "_base_executable", sys.executable)
+        subprocess.run([base, "-m", "venv", "--clear", str(directory)], env=clean_environ(), check=True)
+        _pip(directory, "install", "--quiet", *options, *requirements)
+    stamp.write_text(json.dumps([packages, sources_then]), encoding="utf-8")
     return directory
 
 

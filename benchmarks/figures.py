@@ -1,4 +1,4 @@
-"""Samples, their medians and ratios, and the table that is printed."""
+"""Samples, their medians, and ratios or differences of these."""
 
 from __future__ import annotations
 
@@ -49,7 +49,11 @@ def quartiles(values: Sequence[float]) -> Tuple[float, float]:
 
 
 class Row(NamedTuple):
-    """One comparison. ``limit`` is the target; None where there is none. ``difference``: subtracted, not divided."""
+    """One comparison. ``limit`` is the target; None where there is none.
+
+    ``difference``: subtracted, not divided. ``base``: a variant whose value is taken off both sides first, so that what the
+    two add to it is compared.
+    """
 
     title: str
     what: str
@@ -58,6 +62,7 @@ class Row(NamedTuple):
     against: str
     limit: Optional[float] = None
     difference: bool = False
+    base: Optional[str] = None
 
 
 class Result(NamedTuple):
@@ -87,25 +92,11 @@ def compare(row: Row, samples: Samples) -> Result:
     ours = statistics.median(samples.of(row.what, row.variant))
     theirs = statistics.median(samples.of(row.what, row.against))
     pairs = samples.pairs(row.what, row.variant, row.against)
+    if row.base is not None:
+        base = statistics.median(samples.of(row.what, row.base))
+        ours, theirs = ours - base, theirs - base
+        # One base for all rounds: its own noise, taken off both sides, would move every quotient.
+        pairs = [(mine - base, other - base) for mine, other in pairs if other > base]
     if row.difference:
         return Result(row, ours, theirs, ours - theirs, quartiles([mine - other for mine, other in pairs]))
     return Result(row, ours, theirs, ours / theirs, quartiles([mine / other for mine, other in pairs]))
-
-
-def table(results: Sequence[Result]) -> str:
-    """Plain text, one line per row: the ratio first, absolute figures last."""
-    lines = [("", "ratio", "quartiles", "target", "", "figures")]
-    for result in results:
-        row = result.row
-        form = "{:+.2f} " + row.unit if row.difference else "{:.2f}x"
-        low, high = result.spread
-        figures = f"{row.variant} {result.ours:.4g} {row.unit}, {row.against} {result.theirs:.4g} {row.unit}"
-        target = "" if row.limit is None else "<= " + form.format(row.limit)
-        between = f"{low:+.2f} .. {high:+.2f}" if row.difference else f"{low:.2f} .. {high:.2f}"
-        between += " *" if result.is_disturbed else ""
-        lines.append((row.title, form.format(result.value), between, target, result.mark, figures))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    text = "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
-    if any(result.is_disturbed for result in results):
-        text += "\n* the ratio of medians lies outside its own quartiles: other work disturbed this row, repeat the run"
-    return text

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from environments import HERE, Environment, clean_environ
 
@@ -41,9 +42,9 @@ def floor_mib() -> float:
 
 
 @contextlib.contextmanager
-def server(kind: str) -> Iterator[str]:
+def server(*arguments: str) -> Iterator[str]:
     """``servers.py`` in a process of its own; gives its base URL, and ends it."""
-    command = [sys.executable, str(HERE / "servers.py"), kind]
+    command = [sys.executable, str(HERE / "servers.py"), *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environ()) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -52,6 +53,20 @@ def server(kind: str) -> Iterator[str]:
         finally:
             process.stdin.close()
             process.wait(10)
+
+
+@contextlib.contextmanager
+def closed_port() -> Iterator[str]:
+    """A base URL that refuses connections: its port is taken, and nobody listens there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def in_turn(names: Sequence[str], number: int) -> List[str]:
+    """A B C, then B C A, then C A B: none is always the one that runs after the slowest."""
+    shift = number % len(names)
+    return [*names[shift:], *names[:shift]]
 
 
 def delivered(sink_url: str) -> Dict[str, int]:
@@ -107,16 +122,27 @@ class Setup(NamedTuple):
 
 
 class Worker:
-    """A running ``worker.py calls`` of one variant. Context manager; its end is a normal exit, which delivers."""
+    """A running program of one variant that answers each line with a line of JSON, by default ``worker.py calls``.
 
-    def __init__(self, setup: Setup, environment: Environment) -> None:
+    Context manager; its end is a normal exit, which delivers. program: a script beside this one, and its arguments.
+    variables: added to the variant's environment.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        environment: Environment,
+        program: Sequence[str] = (),
+        variables: Optional[Mapping[str, str]] = None,
+    ) -> None:
         self.made = 0
+        script, *arguments = program or ("worker.py", "calls", setup.model_url)
         self._name = environment.name
         # A file: the stock pipeline warns for each attribute it evicts, and whoever reads a pipe would cost CPU.
         self._said = setup.directory / f"{environment.name}.stderr"
         self._process = subprocess.Popen(
-            [environment.python, str(HERE / "worker.py"), "calls", setup.model_url],
-            env=setup.environ(environment, door=True),
+            [environment.python, str(HERE / script), *arguments],
+            env={**setup.environ(environment, door=True), **(variables or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said.open("wb"),
@@ -125,13 +151,14 @@ class Worker:
     def calls(self, kind: str, count: int) -> List[float]:
         """CPU milliseconds on the calling thread of each of ``count`` calls."""
         self.made += count
-        return [float(cost_ms) for cost_ms in self._ask(f"{kind} {count}")]
+        return [float(cost_ms) for cost_ms in self.ask(f"{kind} {count}")]
 
     def cpu_s(self) -> float:
         """CPU seconds of the whole process until now, all threads."""
-        return float(self._ask("cpu 0"))
+        return float(self.ask("cpu 0"))
 
-    def _ask(self, line: str) -> Any:
+    def ask(self, line: str) -> Any:
+        """Send one line; what the program answers. Raises RuntimeError if it has ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(line.encode() + b"\n")

@@ -7,21 +7,20 @@ a target that is not met is printed as such, and the exit status is 0 unless the
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, Sequence, Tuple
 
 import environments
 import processes
 from environments import Environment
-from figures import Result, Row, Samples, compare, table
+from figures import Row, Samples, compare
+from printing import header, load_note, say, table, write_json
+from processes import in_turn
 
 ROWS = (
     Row("python -c pass (PYTHONPATH), CPU", "pass cpu", "ms", "agent", "bare", 1.25),
@@ -65,16 +64,6 @@ class Repetitions:
 
 CALLS_PER_ROUND = (("chat", 16), ("stream", 2), ("long", 2))
 WARM_UP = (("chat", 60), ("stream", 10), ("long", 20))
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def in_turn(names: Sequence[str], number: int) -> List[str]:
-    """A B C, then B C A, then C A B: none is always the one that runs after the slowest."""
-    shift = number % len(names)
-    return [*names[shift:], *names[:shift]]
 
 
 def measure_processes(
@@ -175,6 +164,7 @@ def measure_calls(
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--quick", action="store_true", help="fewer repetitions: about two minutes, wider spreads")
+    parser.add_argument("--markdown", action="store_true", help="print the table as docs/benchmarks.md has it")
     parser.add_argument("--json", metavar="FILE", help="write all numbers there")
     parser.add_argument(
         "--openai", default="openai", help='the client to measure with, e.g. "openai<3" (httpx, not httpx2)'
@@ -198,13 +188,10 @@ def main(arguments: Sequence[str]) -> None:
         measure_whole_start(samples, setup, made, repeat)
         used = measure_calls(samples, setup, made, repeat)
     results = [compare(row, samples) for row in ROWS]
-    versions = environments.versions(made["agent"])
-    header = f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; " + ", ".join(
-        f"{name} {version}" for name, version in versions.items()
-    )
-    print(header)
+    title = header(environments.versions(made["agent"]))
+    print(title)
     print()
-    print(table(results))
+    print(table(results, markdown=options.markdown))
     print()
     print(
         "CPU of the whole process per round of "
@@ -213,32 +200,12 @@ def main(arguments: Sequence[str]) -> None:
         + ", ".join(f"{name} {cpu_ms:.1f} ms" for name, cpu_ms in used.items())
         + f"; agent {used['agent'] / used['stock']:.2f}x stock"
     )
+    if load_note():
+        print()
+        print(load_note())
     say(f"measured in {time.monotonic() - began:.0f} s")
     if options.json:
-        _write(options.json, header, results, samples, used)
-
-
-def _write(path: str, header: str, results: Sequence[Result], samples: Samples, used: Dict[str, float]) -> None:
-    numbers = {
-        "header": header,
-        "rows": [
-            {
-                "title": result.row.title.strip(),
-                "what": result.row.what,
-                "variant": result.row.variant,
-                "against": result.row.against,
-                "unit": result.row.unit if result.row.difference else "ratio",
-                "value": result.value,
-                "quartiles": list(result.spread),
-                "limit": result.row.limit,
-                "mark": result.mark,
-            }
-            for result in results
-        ],
-        "samples": samples.as_json(),
-        "whole_process_cpu_ms_per_round": used,
-    }
-    Path(path).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, title, results, samples, whole_process_cpu_ms_per_round=used)
 
 
 if __name__ == "__main__":

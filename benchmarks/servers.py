@@ -1,7 +1,8 @@
-"""The two servers of a run, each a process of its own so that its CPU is not the caller's: ``model`` and ``sink``.
+"""The servers of a run, each a process of its own so that its CPU is not the caller's. Each prints its port.
 
-``model`` answers an OpenAI-compatible request with canned bytes. ``sink`` accepts OTLP as OpenObserve and a collector do,
-counts the spans per path, and tells the counts at ``/counts``. Usage: ``python servers.py model|sink``; prints its port.
+``servers.py model [CHUNKS]`` answers an OpenAI-compatible request with canned bytes. ``servers.py sink [VERSION]`` accepts
+OTLP as that OpenObserve and a collector do, and tells the number of spans per path at ``/counts``. ``servers.py error``
+answers 500 to everything, ``slow`` does what ``sink`` does ``SLOW_S`` seconds later, and ``hang`` reads and never answers.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import gzip
 import json
 import sys
 from collections import Counter
-from typing import Any, Callable, Dict, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 CHUNKS = 200
+SLOW_S = 3.0
 MODEL = "llama3.1-8b"
 ANSWER = "Tokens are what a model reads and writes: pieces of words, about four characters each in English text. "
 
@@ -23,8 +25,9 @@ Answer = Callable[[str, Dict[str, str], bytes], bytes]
 class Connection(asyncio.Protocol):
     """HTTP/1.1 with keep-alive and Content-Length, which is all that the clients here send."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, delay_s: float = 0.0) -> None:
         self._answer = answer
+        self._delay_s = delay_s
         self._buffer = bytearray()
 
     def connection_made(self, transport: Any) -> None:
@@ -47,25 +50,29 @@ class Connection(asyncio.Protocol):
                 return
             body = bytes(self._buffer[end + 4 : stop])
             del self._buffer[:stop]
-            self._transport.write(self._answer(first.split(" ")[1], headers, body))
+            answer = self._answer(first.split(" ")[1], headers, body)
+            if self._delay_s:
+                asyncio.get_running_loop().call_later(self._delay_s, self._transport.write, answer)
+            else:
+                self._transport.write(answer)
 
 
-def response(content_type: str, body: bytes) -> bytes:
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+def response(content_type: str, body: bytes, status: str = "200 OK") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-def model() -> Answer:
-    """One chat completion, or a stream of ``CHUNKS`` chunks if the request says so; both made once."""
+def model(chunks: int) -> Answer:
+    """One chat completion, or a stream of so many chunks if the request says so; both made once."""
     common = {"id": "chatcmpl-benchmark", "created": 1700000000, "model": MODEL}
     usage = {"prompt_tokens": 42, "completion_tokens": 64, "total_tokens": 106}
     choice = {"index": 0, "message": {"role": "assistant", "content": ANSWER * 3}, "finish_reason": "stop"}
     chat = {**common, "object": "chat.completion", "choices": [choice], "usage": usage}
     whole = response("application/json", json.dumps(chat).encode())
     events = []
-    for number in range(CHUNKS):
+    for number in range(chunks):
         delta = {"role": "assistant", "content": ""} if number == 0 else {"content": f" token{number}"}
-        last = "stop" if number == CHUNKS - 1 else None
+        last = "stop" if number == chunks - 1 else None
         choices = [{"index": 0, "delta": delta, "finish_reason": last}]
         events.append(json.dumps({**common, "object": "chat.completion.chunk", "choices": choices}))
     # Each event is one HTTP chunk, as a server sends it; all in one write, so that the caller's reads do not depend on
@@ -80,20 +87,32 @@ def model() -> Answer:
     return answer
 
 
-def sink() -> Answer:
-    """Takes everything and counts it; 200 with an empty body is a full success in OTLP."""
+def sink(version: str = "v0.93.0") -> Answer:
+    """Takes everything; 200 with an empty body is a full success in OTLP. Spans are counted when somebody asks."""
     counts: Counter = Counter()
+    taken: List[Tuple[str, bool, bytes]] = []
 
     def answer(path: str, headers: Dict[str, str], body: bytes) -> bytes:
         if path == "/config":
-            return response("application/json", b'{"version": "v0.93.0"}')
+            return response("application/json", json.dumps({"version": version}).encode())
         if path == "/counts":
+            for traces_path, is_gzip, request in taken:
+                counts[traces_path] += spans(gzip.decompress(request) if is_gzip else request)
+            taken.clear()
             return response("application/json", json.dumps(counts).encode())
         if path.endswith("/v1/traces"):
-            counts[path] += spans(gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body)
+            taken.append((path, headers.get("content-encoding") == "gzip", body))
         return response("application/x-protobuf", b"")
 
     return answer
+
+
+def error(_path: str, _headers: Dict[str, str], _body: bytes) -> bytes:
+    return response("text/plain", b"a failed write", "500 Internal Server Error")
+
+
+def hang(_path: str, _headers: Dict[str, str], _body: bytes) -> bytes:
+    return b""
 
 
 def spans(request: bytes) -> int:
@@ -126,13 +145,23 @@ def _varint(message: bytes, at: int) -> Tuple[int, int]:
             return value, at
 
 
-async def serve(answer: Answer) -> None:
+async def serve(answer: Answer, delay_s: float = 0.0) -> None:
     """Serve on a free port until the parent closes our standard input."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(answer), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Connection(answer, delay_s), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
+def main(kind: str, *arguments: str) -> None:
+    if kind == "model":
+        answer = model(int(arguments[0]) if arguments else CHUNKS)
+    elif kind in ("sink", "slow"):
+        answer = sink(*arguments)
+    else:
+        answer = {"error": error, "hang": hang}[kind]
+    asyncio.run(serve(answer, SLOW_S if kind == "slow" else 0.0))
+
+
 if __name__ == "__main__":
-    asyncio.run(serve({"model": model, "sink": sink}[sys.argv[1]]()))
+    main(*sys.argv[1:])

@@ -1,7 +1,8 @@
 """An OpenAI program that knows nothing of tracing, and times itself: CPU of its own thread, per call.
 
 ``worker.py first URL`` prints, as JSON, what the first and second client and the first call cost. ``worker.py calls URL``
-reads lines ``<kind> <count>`` and answers each with the list of CPU milliseconds of its calls.
+reads lines ``<kind> <count>`` and answers each with the list of CPU milliseconds of its calls. ``worker.py five URL`` makes
+five calls and prints the clock (``time.monotonic``, seconds) as its last act.
 """
 
 from __future__ import annotations
@@ -67,6 +68,13 @@ def first(url: str) -> None:
     print(json.dumps(costs))
 
 
+def five(url: str) -> None:
+    openai_client = client(url)
+    for _ in range(5):
+        chat(openai_client, [{"role": "user", "content": QUESTION}])
+    print(time.monotonic(), flush=True)
+
+
 def calls(url: str) -> None:
     openai_client = client(url)
     kinds = {
@@ -84,4 +92,4 @@ def calls(url: str) -> None:
 
 
 if __name__ == "__main__":
-    {"first": first, "calls": calls}[sys.argv[1]](sys.argv[2])
+    {"first": first, "five": five, "calls": calls}[sys.argv[1]](sys.argv[2])
