@@ -90,6 +90,23 @@ PROGRAMS = {
         print(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).id)
         print(random.random())
     """,
+    "somebody's own wrapper of request": """
+        import functools, os, openai
+        seen = []
+        original = openai.OpenAI.request
+        @functools.wraps(original)
+        def request(self, cast_to, options, **more):
+            seen.append(options.url)
+            return original(self, cast_to, options, **more)
+        openai.OpenAI.request = request
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
+        print(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).id)
+        try:
+            client.post("/threads", body={"model": "m"}, cast_to=object)  # no call of a model: it goes past OpenInference
+        except openai.OpenAIError as error:
+            print(type(error).__name__)
+        print(seen)
+    """,
     "a bad constructor call": """
         import openai
         for arguments in ({"nonsense": 1}, {"api_key": None}):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Dict
 
 from hf_openobserve import diagnostics, trigger
 from hf_openobserve.capture.arming import Arming
@@ -29,6 +29,9 @@ _following = False
 
 _stream_usage = "off"
 """``OPENOBSERVE_HF_STREAM_USAGE``, once it has been read."""
+
+_originals: Dict[Any, Any] = {}
+"""Our ``request`` -> the client's own. Where somebody has wrapped ours, what goes past OpenInference still meets theirs."""
 
 _passage: ContextVar[Any] = ContextVar("hf_openobserve.openai", default=None)
 """The ``_Passage`` of the request under way, if our own instrumentation traces it."""
@@ -63,7 +66,9 @@ def arm(openai: Any) -> None:
             diagnostics.debug(f"openai.{name} has no request method: its calls are not captured")
             continue
         _arming.arm(client_class, "__init__")
-        client_class.request = make(client_class.request)
+        original = client_class.request
+        client_class.request = make(original)
+        _originals[client_class.request] = original
 
 
 # Beneath OpenInference.
@@ -139,7 +144,7 @@ _THROUGH, _PAST, _LAZILY = "through OpenInference", "past it", "past it, with a 
 
 
 def _passing(tracer_provider: Any, inner: Any, beneath: Any) -> Any:
-    plain = getattr(beneath, "__wrapped__", beneath)
+    plain = _originals.get(beneath, beneath)
 
     @functools.wraps(inner)
     def request(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -174,7 +179,7 @@ def _passing(tracer_provider: Any, inner: Any, beneath: Any) -> Any:
 
 
 def _async_passing(tracer_provider: Any, inner: Any, beneath: Any) -> Any:
-    plain = getattr(beneath, "__wrapped__", beneath)
+    plain = _originals.get(beneath, beneath)
 
     @functools.wraps(inner)
     async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
