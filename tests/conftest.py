@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from llama import llama_server as llama  # noqa: F401 - a fixture
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "matrix: runs on every Python and package set of the version matrix")
+    # A shell's background job ignores Ctrl-C, and so would every program that a test starts and interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -133,3 +133,11 @@ def test_it_makes_no_difference_how_the_bytes_are_cut(parts, cuts):
         pieces.append(whole[start : start + cut])
         start += cut
     assert passed(*pieces, whole[start:]) == passed(whole)
+
+
+def test_what_the_parser_cannot_read_passes_and_so_does_all_after_it():
+    events = UsageEvents()
+    deep = b'data: {"usage": ' + b"[" * 100_000 + b"}\n\n"
+    sent = [b'data: {"choices": [1]}\n\n', deep[:50], deep[50:], b'data: {"choices": [], "usage": {}}\n\n']
+    assert b"".join(events.feed(data) for data in sent) + events.finish() == b"".join(sent)
+    assert events.usage is None

@@ -10,6 +10,8 @@ import json
 import re
 from typing import Any, Dict, Optional
 
+from hf_openobserve.diagnostics import swallowed
+
 _BOUNDARY = re.compile(rb"\n\n|\r\n\r\n|\n\r\n|\r\r")
 _NULL_USAGE = re.compile(rb'\s*,\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
 _NULL_AT_THE_END = re.compile(rb'"usage"\s*:\s*null\s*(\}\s*)')
@@ -33,6 +35,14 @@ class UsageEvents:
         """The next bytes of the stream: what of them, and of those held back, goes on. An unfinished event waits."""
         if not self._watching:
             return data
+        try:
+            return self._filtered(data)
+        except Exception:  # noqa: BLE001 - nested deeper than the parser goes, say: then everything passes as it came
+            swallowed("usage events")
+            self._watching = False
+            return self.finish() + data
+
+    def _filtered(self, data: bytes) -> bytes:
         if not self._pending and data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
             return self._passing(data)  # one whole event, as most servers write them
         pending = self._pending + data
