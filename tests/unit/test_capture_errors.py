@@ -671,3 +671,12 @@ def test_it_brings_no_library_into_the_process():
 def test_the_closed_list_is_public():
     assert errors.KINDS == KINDS
     assert len(set(KINDS)) == 17
+
+
+@pytest.mark.parametrize(
+    ("streaming", "how"), [(True, "before the end of the answer"), (False, "connection was closed")]
+)
+def test_an_error_without_a_word_is_put_in_words(streaming, how):
+    told = describe(ConnectionResetError(), streaming=streaming)
+    assert told.message.startswith("ConnectionResetError: ")
+    assert told.message.endswith(how)

@@ -105,13 +105,22 @@ def _answered(error: BaseException, source: Any, response: Any, status_code: int
     return Failure(error_type_of(error), _bounded(message), kind, status_code, headers)
 
 
+_WORDLESS = {
+    "connection": "the connection was closed",
+    "client_timeout": "no answer within the time that the client waits",
+    "stream_broken": "the connection was closed before the end of the answer",
+}
+"""What to say where neither the error nor its cause has a word: httpx's ReadError of a reset has none."""
+
+
 def _unanswered(error: BaseException, streaming: bool) -> Failure:
     said = error.args[0] if error.args else None
     # A text generation error has the server's object as its argument; openai's of a stream say "An error occurred".
     told = _read(said if isinstance(said, (Mapping, list)) else None, getattr(error, "body", None))
     name, said = type(error).__name__, told.sentence or _own_words(error)
     kind = _kind_of_class(error, said, told, streaming)
-    said = _with_reason(error, said) if kind in ("connection", "client_timeout", "stream_broken") else said
+    if kind in _WORDLESS:
+        said = _with_reason(error, said) or _WORDLESS[kind]
     return Failure(error_type_of(error), _bounded(f"{name}: {said}" if said else name), kind)
 
 
