@@ -34,6 +34,8 @@ CORE = (
 )
 """What a package set can break, without what depends on the Python alone: all package sets fit into CI's time."""
 STREAMS = "tests/e2e/test_openai_streams.py"
+OLDEST_OF = {"3.13": {"openinference-instrumentation-openai": "0.1.19"}}
+"""Where a Python cannot have the lower bound of a dependency."""
 WHOLE = ("3.8", "3.9", "3.13")
 """Pythons with package sets of their own: 3.8 and 3.9 have an old OpenInference each, all others the newest of everything."""
 TEST_TOOLS = (
@@ -69,11 +71,13 @@ INSTALLED = [version for version, path in FOUND.items() if path]
 os.environ["PATH"] = os.pathsep.join([*(str(Path(path).parent) for path in FOUND.values() if path), os.environ["PATH"]])
 
 
-def lower_bounds() -> list[str]:
-    """``name==version`` for every ``name>=version`` of the package's own dependencies."""
+def lower_bounds(python: str) -> list[str]:
+    """``name==version`` for every ``name>=version`` of the package's own dependencies, or the oldest that Python can have."""
     text = Path("pyproject.toml").read_text(encoding="utf-8")
     dependencies = text.split("dependencies = [", 1)[1].split("]", 1)[0]
-    return [f"{name}=={bound}" for name, bound in re.findall(r'"([\w.-]+)>=([\w.]+)"', dependencies)]
+    bounds = dict(re.findall(r'"([\w.-]+)>=([\w.]+)"', dependencies))
+    bounds.update(OLDEST_OF.get(python, {}))
+    return [f"{name}=={bound}" for name, bound in bounds.items()]
 
 
 def llama_python() -> dict[str, str]:
@@ -91,7 +95,7 @@ def run_tests(session: nox.Session, *packages: str, only: Sequence[str] = ("test
 @nox.session(python=INSTALLED)
 def oldest(session: nox.Session) -> None:
     """The lower bound of every dependency, and openai 1.66."""
-    run_tests(session, *lower_bounds(), OPENAI["1.66"], only=CORE)
+    run_tests(session, *lower_bounds(str(session.python)), OPENAI["1.66"], only=CORE)
 
 
 @nox.session(python=INSTALLED)

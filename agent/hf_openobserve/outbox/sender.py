@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, Iterable, Iterator, List, Optional, Tuple, Union
 
-from hf_openobserve import diagnostics
+from hf_openobserve import diagnostics, quiet
 from hf_openobserve.openobserve import answers
 from hf_openobserve.outbox import counters, events, fork_warning
 
@@ -459,9 +460,12 @@ def batches(records: List[Record], max_bytes: int) -> List[List[Record]]:
 
 def _import_what_sending_needs() -> None:
     """What ``client.send`` would import: requests, and the codec that every connection's host name goes through."""
-    import encodings.idna  # noqa: F401
+    if "requests" in sys.modules and "encodings.idna" in sys.modules:
+        return
+    with quiet.imports():  # urllib3 and requests warn at import about versions that are not our business
+        import encodings.idna  # noqa: F401
 
-    import requests  # noqa: F401
+        import requests  # noqa: F401
 
 
 @contextlib.contextmanager
