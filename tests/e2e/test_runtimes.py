@@ -323,8 +323,10 @@ def test_a_call_made_while_the_interpreter_ends(stage, where, when):
     done = stage.run_as_bare("pythonpath", "late.py", where, when)
     assert done.returncode == 0
     stage.ship()
-    assert ("asked" in done.stdout) is (where != "del")
-    stage.arrived(*(["early"] if when == "first" else []), *(["late"] if where != "del" else []))
+    # Some clients cannot make their first call by then, with us or without: openai 2.48 on Python 3.9 imports in it.
+    asked = "asked" in done.stdout
+    assert asked is (where != "del") or (when == "there" and "can't register atexit" in done.stdout)
+    stage.arrived(*(["early"] if when == "first" else []), *(["late"] if asked else []))
 
 
 @pytest.mark.matrix
