@@ -53,6 +53,7 @@ class RecordingProcessor(SpanProcessor):
         self._falling_back = threading.Lock()
         self._disk_again_at = 0.0
         self._nesting = nesting.Nesting()
+        self._forked_at = 0
         self._reader = SpanReader(lambda attributes: privacy.mask_resource(attributes, self.policy))
 
     @property
@@ -82,6 +83,8 @@ class RecordingProcessor(SpanProcessor):
             diagnostics.swallowed("on_end")
 
     def _record(self, span: ReadableSpan, context: Any) -> None:
+        if _is_call(span) and (span.start_time or 0) < self._forked_at:
+            return  # open at the fork: it is the parent's, whose copy of it ends there
         record = self._reader.read(span)
         record = diagnostics.guarded("nesting", self._nesting.ended, record, _is_call(span), default=record)
         record = columns.apply(record, calls.take(context.trace_id, context.span_id))
@@ -99,6 +102,8 @@ class RecordingProcessor(SpanProcessor):
             except OSError as error:
                 self._fall_back(error)
             else:
+                if self.memory is not None:  # the disk is back
+                    diagnostics.guarded("save", self._save, self.memory)
                 return
         if self.memory is not None:
             self.memory.append(start_unix_nano, payload)
@@ -124,12 +129,15 @@ class RecordingProcessor(SpanProcessor):
             diagnostics.guarded("save", self._save, self.memory)
 
     def _save(self, memory: MemoryStore) -> None:
-        for start, payload in memory.take_all():
+        waiting = memory.take_all()
+        for index, record in enumerate(waiting):
             try:
-                self.store.append(start, payload)
+                self.store.append(*record)
             except OSError:
-                memory.append(start, payload)
+                for left in waiting[index:]:
+                    memory.append(*left)
                 self._disk_again_at = time.monotonic() + DISK_AGAIN_AFTER_S
+                return
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """As ``shutdown``, but no longer than asked. True even if the server did not answer: the spans are on disk."""
@@ -140,6 +148,7 @@ class RecordingProcessor(SpanProcessor):
     def after_fork_in_child(self) -> None:
         """Nothing of the parent's is used: a segment, a thread and connections of the child's own come when needed."""
         self._falling_back = threading.Lock()
+        self._forked_at = time.time_ns()
         self._nesting = nesting.Nesting()
         for store in self.stores:
             store.after_fork_in_child()

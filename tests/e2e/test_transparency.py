@@ -107,6 +107,43 @@ PROGRAMS = {
             print(type(error).__name__)
         print(seen)
     """,
+    "a method taken off a response that is gone": """
+        import os, openai
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
+        def close_of_a_stream():
+            stream = client.chat.completions.create(model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}])
+            close = stream.response.close
+            print(len(list(stream)))
+            return close
+        print(close_of_a_stream()())
+    """,
+    "chunks that the program changes": """
+        import logging, os, openai
+        logging.basicConfig()
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
+        for chunk in client.chat.completions.create(model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}]):
+            print(chunk.choices.pop().delta.content)
+    """,
+    "a stream that is open at a fork": """
+        import os, sys, openai
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
+        stream = client.chat.completions.create(model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}])
+        print(next(stream).choices[0].delta.content, flush=True)
+        if os.fork() == 0:
+            del stream
+            sys.exit(0)
+        print(os.wait()[1], len(list(stream)))
+    """,
+    "the usage where send is not seen": """
+        import concurrent.futures, os, openai
+        pool = concurrent.futures.ThreadPoolExecutor(1)
+        class Deadline(openai.DefaultHttpxClient):
+            def send(self, request, **options):
+                return pool.submit(super().send, request, **options).result(30)
+        client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0, http_client=Deadline())
+        for chunk in client.chat.completions.create(model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}]):
+            print(chunk.choices[0].delta.content, chunk.to_dict().keys())
+    """,
     "a bad constructor call": """
         import openai
         for arguments in ({"nonsense": 1}, {"api_key": None}):
@@ -134,6 +171,9 @@ def answer(_path, body):
             }
             for text in ("Hel", "lo", ".")
         ]
+        if (body.get("stream_options") or {}).get("include_usage"):
+            usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+            chunks = [{**chunk, "usage": None} for chunk in chunks] + [{**chunks[0], "choices": [], "usage": usage}]
         return Reply(events=[*chunks, "[DONE]"])
     return Reply(body=chat_body())
 
@@ -147,7 +187,8 @@ def endpoint():
 @pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.parametrize("door", harness.DOORS)
 def test_byte_for_byte(name, door, tmp_path, endpoint, openobserve):
-    env = harness.environment(tmp_path, openobserve.environment, {"HF_BASE_URL": endpoint.url, "OPENAI_API_KEY": "x"})
+    more = {"HF_BASE_URL": endpoint.url, "OPENAI_API_KEY": "x", "OPENOBSERVE_HF_STREAM_USAGE": "on"}
+    env = harness.environment(tmp_path, openobserve.environment, more)
     bare = harness.run(PROGRAMS[name], door=None, env=env, cwd=tmp_path)
     done = harness.run(PROGRAMS[name], door=door, env=env, cwd=tmp_path)
     assert done == bare

@@ -917,3 +917,67 @@ def test_requests_are_bounded_in_spans_and_bytes(monkeypatch, sizes, cut):
     batches = sender_module.batches(records, 100)
     assert [len(batch) for batch in batches] == cut
     assert [record for batch in batches for record in batch] == records
+
+
+# A disk that does not let go, or does not take back.
+
+
+def test_what_is_delivered_and_cannot_be_deleted_is_not_sent_again(outbox, openobserve, monkeypatch, capsys):
+    made = outbox(openobserve)
+    made.append(0)
+    unlink = os.unlink
+
+    def read_only(path, *more, **options):
+        if str(path).endswith(".seg"):
+            raise OSError(30, "Read-only file system", str(path))
+        unlink(path, *more, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", read_only)
+        assert [made.sender.deliver() for _ in range(3)] == [True, True, True]
+    assert len(exports(openobserve)) == 1
+    assert made.waiting() == [0]
+    assert made.sender.deliver() is True
+    assert (made.waiting(), len(exports(openobserve))) == ([], 1)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be deleted" in line
+
+
+def test_what_a_killed_process_left_half_written_does_not_stop_delivery(outbox, openobserve):
+    made = outbox(openobserve)
+    made.sender = Sender(made.store, made.client, window_s=3600)
+    append_at(made, 7200, 0)
+    made.store.seal()
+    (path,) = made.store.segments()
+    Path(path + ".tmp").write_bytes(b"")
+    assert made.sender.deliver() is True
+    assert names(openobserve.rows()) == ["span 1"]
+
+
+def test_a_full_disk_does_not_keep_what_expired_from_being_followed(outbox, openobserve, monkeypatch):
+    made = outbox(openobserve)
+    made.sender = Sender(made.store, made.client, window_s=3600)
+    append_at(made, 7200, 0)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(made.store, "_write_segment", full)
+    assert made.sender.deliver() is True
+    assert names(openobserve.rows()) == ["span 1"]
+    assert made.waiting() == []
+    assert counters.read(made.store.directory)["expired"] == 1
+
+
+def test_memory_is_delivered_though_the_disk_is_gone(outbox, openobserve, monkeypatch):
+    made = outbox(openobserve)
+    memory = MemoryStore()
+    made.sender.also_from(memory)
+    memory.append(1, payload(1))
+
+    def gone():
+        raise NotADirectoryError(20, "Not a directory")
+
+    monkeypatch.setattr(made.store, "seal", gone)
+    made.sender.deliver()
+    assert names(openobserve.rows()) == ["span 1"]

@@ -67,6 +67,10 @@ class Attempts:
         self._sending = False
         self.done.append(Attempt(self.last_start, time.time_ns(), error_type=type(error).__name__))
 
+    def close(self) -> None:
+        """The call's requests have been sent: none that follows is one of them."""
+        self._sending = True
+
     def forget(self) -> None:
         """What was sent until now was ours, not the program's."""
         self.done.clear()

@@ -87,11 +87,14 @@ def _request(original: Any) -> Any:
         sending.enter()
         try:
             try:
-                return original(self, *sending.args, **sending.kwargs)
+                result = original(self, *sending.args, **sending.kwargs)
             except Exception as error:
                 if not diagnostics.guarded("openai request", sending.refused, error, default=False):
                     raise
             # Outside the handler: an error of the second request has no other one as its context.
+            else:
+                diagnostics.guarded("openai request", sending.answered, result)
+                return result
             return original(self, *sending.args, **sending.kwargs)
         except BaseException as error:
             diagnostics.guarded("openai request", sending.failed, error)
@@ -114,10 +117,13 @@ def _async_request(original: Any) -> Any:
         sending.enter()
         try:
             try:
-                return await original(self, *sending.args, **sending.kwargs)
+                result = await original(self, *sending.args, **sending.kwargs)
             except Exception as error:
                 if not diagnostics.guarded("openai request", sending.refused, error, default=False):
                     raise
+            else:
+                diagnostics.guarded("openai request", sending.answered, result)
+                return result
             return await original(self, *sending.args, **sending.kwargs)
         except BaseException as error:
             diagnostics.guarded("openai request", sending.failed, error)
@@ -148,6 +154,7 @@ def _passing(tracer_provider: Any, inner: Any, beneath: Any) -> Any:
 
     @functools.wraps(inner)
     def request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        args, kwargs = diagnostics.guarded("openai request", _positional, args, kwargs, default=(args, kwargs))
         way = diagnostics.guarded("openai request", _way, tracer_provider, args, kwargs, default=_THROUGH)
         if way is not _THROUGH:
             answer = _lazily(tracer_provider, self, args, kwargs) if way is _LAZILY else None
@@ -183,6 +190,7 @@ def _async_passing(tracer_provider: Any, inner: Any, beneath: Any) -> Any:
 
     @functools.wraps(inner)
     async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        args, kwargs = diagnostics.guarded("openai request", _positional, args, kwargs, default=(args, kwargs))
         way = diagnostics.guarded("openai request", _way, tracer_provider, args, kwargs, default=_THROUGH)
         if way is not _THROUGH:
             answer = _lazily(tracer_provider, self, args, kwargs) if way is _LAZILY else None
@@ -225,6 +233,13 @@ def _way(tracer_provider: Any, args: Any, kwargs: Any) -> str:
     if inference.is_dropped(tracer_provider) or not is_instrumentation_enabled():
         return _PAST
     return _LAZILY if openai_lazy.is_lazy(options) else _THROUGH
+
+
+def _positional(args: Any, kwargs: Any) -> Any:
+    """OpenInference takes the first two arguments by place only, and logs an error for any other call."""
+    placed, named = list(args), dict(kwargs)
+    placed.extend(named.pop(name) for name in ("cast_to", "options")[len(placed) :])
+    return tuple(placed), named
 
 
 def _lazily(tracer_provider: Any, client: Any, args: Any, kwargs: Any) -> Any:

@@ -29,16 +29,14 @@ class Joining:
             self._parts.append(text)
         else:
             self._give_on()
-            self._base = chunk
+            self._base = chunk.model_copy(deep=True)  # the program may change its own
             self._parts = [text]
 
     def _give_on(self) -> None:
         base, self._base = self._base, None
         if base is None:
             return
-        if len(self._parts) > 1:
-            base = base.model_copy(deep=True)
-            base.choices[0].delta.content = "".join(self._parts)
+        base.choices[0].delta.content = "".join(self._parts)
         self._accumulator.process_chunk(base)
 
     def get_attributes(self) -> Iterator[Any]:

@@ -7,10 +7,12 @@ client; so these requests go past it. What the program reads is looked at as it 
 from __future__ import annotations
 
 import json
+import os
+import weakref
 from typing import Any, Dict, List, Mapping, Optional
 
 from openinference.instrumentation import OITracer
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.trace import Status, StatusCode
 
 from hf_openobserve import __version__, diagnostics
@@ -56,19 +58,21 @@ class Answer:
         self._stepping = False
         self._over = False
         self._tokens: Any = None
+        self._response: Any = None
+        self._pid = os.getpid()
 
     # As the request is sent. Nothing of the context outlives it: the answer is read anywhere.
 
     def enter(self) -> None:
         """What is sent from now on belongs to the call."""
-        self._tokens = (attempts.current.set(self._call), trace.use_span(self._span, end_on_exit=False))
-        self._tokens[1].__enter__()
+        self._tokens = (attempts.current.set(self._call), context.attach(trace.set_span_in_context(self._span)))
 
     def leave(self) -> None:
         """It has been sent."""
-        token, using = self._tokens
-        using.__exit__(None, None, None)
-        attempts.current.reset(token)
+        token, attached = self._tokens
+        if trace.get_current_span() is self._span:  # else thrown away in another context: OpenTelemetry would log that
+            context.detach(attached)
+            attempts.current.reset(token)
 
     def answered(self, result: Any) -> None:
         """``result`` is what the program gets."""
@@ -79,6 +83,8 @@ class Answer:
         kind = response.headers.get("content-type", "")
         self._is_text = "json" in kind or "event-stream" in kind
         responses.shadow(response, self.closed, self._passing, self._passing_async)
+        # The program may let go of it, unread.
+        self._response = weakref.ref(response, lambda _: self.abandoned())
         openai_stream.remember(self)
 
     def failed(self, error: BaseException) -> None:
@@ -153,10 +159,16 @@ class Answer:
             return
         self._over = True
         openai_stream.forget(self)
+        response = None if self._response is None else self._response()
+        if response is not None:
+            responses.unshadow(response, responses.ALL)
+        kept, self._kept, self._response = self._kept, [], None
+        if self._pid != os.getpid():  # the parent's
+            return
         if self._span.is_recording():
-            if self._kept and self._length <= _LONGEST:
+            if kept and self._length <= _LONGEST:
                 self._span.set_attributes(
-                    diagnostics.guarded("openai answer", _answer_attributes, b"".join(self._kept), default={})
+                    diagnostics.guarded("openai answer", _answer_attributes, b"".join(kept), default={})
                 )
             self._span.set_status(status)
             self._span.end()
@@ -198,6 +210,7 @@ def _answer_attributes(body: bytes) -> Dict[str, Any]:
 def whole_of_events(text: str) -> Optional[Dict[str, Any]]:
     """The chat completion that an event stream adds up to, as far as it was read; None if it holds no chunk of one."""
     whole: Dict[str, Any] = {}
+    response: Optional[Dict[str, Any]] = None
     said: Dict[int, Dict[str, Any]] = {}
     for line in text.splitlines():
         if not line.startswith("data:"):
@@ -206,6 +219,8 @@ def whole_of_events(text: str) -> Optional[Dict[str, Any]]:
             chunk = json.loads(line[5:])
         except ValueError:  # [DONE], or cut off
             continue
+        if isinstance(chunk, dict) and isinstance(chunk.get("response"), dict):  # of the Responses API
+            response = chunk["response"]
         if not isinstance(chunk, dict) or not isinstance(chunk.get("choices"), list):
             continue
         whole.update({name: chunk[name] for name in ("id", "model", "usage") if chunk.get(name) is not None})
@@ -214,7 +229,7 @@ def whole_of_events(text: str) -> Optional[Dict[str, Any]]:
             one["content"] += (choice.get("delta") or {}).get("content") or ""
             one["finish_reason"] = choice.get("finish_reason") or one["finish_reason"]
     if not whole and not said:
-        return None
+        return response
     whole["choices"] = [
         {
             "index": index,

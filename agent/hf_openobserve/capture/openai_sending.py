@@ -47,10 +47,17 @@ class Sending:
 
     def leave(self) -> None:
         """It has been sent."""
+        self._call.attempts.close()  # a task that was started meanwhile keeps the context, and the call, for good
         try:
             attempts.current.reset(self._token)
         except ValueError:  # a coroutine that was thrown away in another context than it ran in
             diagnostics.swallowed("openai request")
+
+    def answered(self, result: Any) -> None:
+        """A raw answer is parsed later: it must know its call, also where ``send`` was not seen."""
+        response = getattr(result, "http_response", None)
+        if self._call.streams is not None and response is not None:
+            response.extensions.setdefault(attempts.EXTENSION, self._call)
 
     def refused(self, error: Exception) -> bool:
         """True if the server does not know the option that we added: then the arguments are without it."""

@@ -147,7 +147,9 @@ class Watch:
         _open.discard(self)
         response = None if self._response is None else self._response()
         if response is not None:
-            responses.unshadow(response, done_with)  # what is still to be read of it stays filtered
+            responses.unshadow(
+                response, responses.ALL if getattr(response, "is_closed", False) else done_with
+            )  # what is still to be read of it stays filtered
         if self._events is not None and self._events.usage is not None:
             self._call.usage = self._events.usage
 
@@ -264,7 +266,8 @@ def _shared_members(stream_cls: Any) -> Dict[str, Any]:
 
 
 def _watch_of(response: Any) -> Optional[Watch]:
-    call = response.extensions.get(attempts.EXTENSION)
+    # A client that sends on another thread, or to another host than its base_url's, is not seen at ``send``.
+    call = response.extensions.get(attempts.EXTENSION) or attempts.current.get()
     watch: Optional[Watch] = None if call is None else call.streams
     if watch is not None:
         watch.opened(response)

@@ -24,27 +24,34 @@ def shadow(
 
     At its end a response is closed by the library, within the reading of its last bytes.
     """
-    kind = type(response)
+    kind: Any = type(response)
     # Not the bound methods: they would close a circle, and keep the response until the garbage collector comes.
     here = weakref.ref(response)
+    # Whoever took a method off the response holds no more than our shadow: it must work when the response is gone.
+    twin = kind.__new__(kind)
+    vars(twin).update(vars(response))
+
+    def it() -> Any:
+        alive = here()
+        return twin if alive is None else alive
 
     def close() -> None:
         try:
-            kind.close(here())
+            kind.close(it())
         finally:
             closed()
 
     async def aclose() -> None:
         try:
-            await kind.aclose(here())
+            await kind.aclose(it())
         finally:
             closed()
 
     shadows: Dict[str, Any] = {"close": close, "aclose": aclose}
     if through is not None:
-        shadows["iter_bytes"] = lambda *args, **kwargs: through(kind.iter_bytes(here(), *args, **kwargs))
+        shadows["iter_bytes"] = lambda *args, **kwargs: through(kind.iter_bytes(it(), *args, **kwargs))
     if through_async is not None:
-        shadows["aiter_bytes"] = lambda *args, **kwargs: through_async(kind.aiter_bytes(here(), *args, **kwargs))
+        shadows["aiter_bytes"] = lambda *args, **kwargs: through_async(kind.aiter_bytes(it(), *args, **kwargs))
     vars(response).update({name: shadow for name, shadow in shadows.items() if hasattr(kind, name)})
 
 

@@ -166,6 +166,8 @@ class WaitingStore(store.DirectoryStore):
     segments written for one of these are sent; None: all.
     """
 
+    remembers_finished = False
+
     def __init__(
         self,
         directory: str,
@@ -243,6 +245,7 @@ class _PartOfClaim:
         self._whole = whole
         self._rest = rest
         self.records = records
+        self.expired: List[store.Record] = []
 
     @property
     def held(self) -> bool:

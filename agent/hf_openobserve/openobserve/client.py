@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import time
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
 from hf_openobserve import __version__, diagnostics, quiet
@@ -21,6 +22,8 @@ SERVER_DERIVED = frozenset({"llm.usage.tokens.input", "llm.usage.tokens.output",
 _SHORTEST_SECRET = 8
 _CONFIG_TIMEOUT_S = 5.0
 _CONNECT_TIMEOUT_S = 3.0
+_MAX_ANSWER_BYTES = 64 * 1024
+"""Whatever stands at a wrong address may answer without end."""
 _GZIP_LEVEL = 3
 """Half the time of level 5 on the host's cores, a quarter of the default 9 of ``gzip.compress``, for about a tenth more
 bytes (benchmarks/delivery.py)."""
@@ -98,8 +101,16 @@ class Client:
 
     def _content(self, response: Any) -> bytes:
         """The answer's body; empty if it breaks off: the status has said what became of the spans."""
+        body, until = b"", time.monotonic() + self.destination.timeout_s
         try:
-            return bytes(response.content)
+            # Small pieces: a read waits for all of its bytes, each of which may come just before the timeout.
+            for piece in response.iter_content(64):
+                body += piece
+                if len(body) >= _MAX_ANSWER_BYTES or time.monotonic() > until:
+                    self.close()
+                    response.close()
+                    break
+            return body
         except Exception as error:  # noqa: BLE001
             diagnostics.debug(f"the body of a {response.status_code} cannot be read: {type(error).__name__}")
             self.close()

@@ -64,6 +64,8 @@ class Counters:
         self._path = os.path.join(directory, FILE_NAME) if directory and fcntl is not None else None
         self._notes: Deque[_Note] = deque()
         self._own: Dict[str, Any] = {}
+        self._told: Optional[Losses] = None
+        """Told, and not yet noted in the file."""
 
     def add(self, name: str, starts: Iterable[int], count: Optional[int] = None) -> None:
         """Note spans by their starts (ns since the epoch); ``count`` if only so many of those are meant, not known which."""
@@ -91,9 +93,11 @@ class Counters:
         """What the parent noted, the parent writes."""
         self._notes.clear()
         self._own = {}
+        self._told = None
 
     def _update(self, *, tell: bool = False, told: Optional[Losses] = None) -> Optional[Losses]:
         taken = self._taken()
+        told, self._told = told or self._told, None
         if self._path is None:
             return _merged(self._own, taken, tell, told)
         if not taken and told is None and not (tell and os.path.exists(self._path)):
@@ -102,6 +106,7 @@ class Counters:
             return _update_file(self._path, taken, tell, told)
         except OSError as error:
             self._notes.extendleft(reversed(taken))
+            self._told = told
             diagnostics.debug(f"counters: {error}")
             return None
 
@@ -137,7 +142,10 @@ def _update_file(path: str, notes: Iterable[_Note], tell: bool, told: Optional[L
                 raise OSError("short write to the counters")
         return result
     finally:
-        os.close(fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_UN)  # a child forked meanwhile has this descriptor too, and would keep the lock
+        finally:
+            os.close(fd)
 
 
 def _parsed(text: bytes) -> Dict[str, Any]:

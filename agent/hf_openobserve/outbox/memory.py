@@ -22,7 +22,8 @@ class MemoryStore:
         self.lock = threading.RLock()
         self._waiting: Deque[Record] = deque()
         self._bytes = 0
-        self._lost = 0
+        self._lost: List[int] = []
+        """How many since the last ``make_room``, and the start of the first and the last of them."""
         self.counters = counters.Counters()
 
     def append(self, start_unix_nano: int, payload: bytes) -> None:
@@ -33,8 +34,11 @@ class MemoryStore:
             while self._bytes > self.max_bytes and len(self._waiting) > 1:
                 oldest = self._waiting.popleft()
                 self._bytes -= len(oldest[1])
-                self._lost += 1
-                self.counters.add(counters.EVICTED, [oldest[0]])
+                # Not a note for each: where there is no sender nobody takes those away.
+                count, first, last = self._lost or (0, oldest[0], oldest[0])
+                self._lost = [count + 1, min(first, oldest[0]), max(last, oldest[0])]
+        if self._lost:
+            diagnostics.say_once("too many spans wait in memory: the oldest are dropped")
 
     def seal(self) -> None:
         """Nothing to close."""
@@ -65,10 +69,11 @@ class MemoryStore:
     def make_room(self) -> int:
         """The number of spans lost to the bound since the last call."""
         with self.lock:
-            lost, self._lost = self._lost, 0
-        if lost:
-            diagnostics.say_once("too many spans wait in memory: the oldest are dropped")
-        return lost
+            lost, self._lost = self._lost, []
+        if not lost:
+            return 0
+        self.counters.add(counters.EVICTED, lost[1:], lost[0])
+        return lost[0]
 
     def take_all(self) -> List[Record]:
         """All that waits, which is the caller's then."""
@@ -82,7 +87,7 @@ class MemoryStore:
         """The parent sends what it has: the child starts empty, so that nothing is sent twice."""
         self.lock = threading.RLock()
         self._waiting.clear()
-        self._bytes = self._lost = 0
+        self._bytes, self._lost = 0, []
         self.counters.after_fork_in_child()
 
     def _take(self, limit: int) -> List[Record]:
@@ -108,6 +113,7 @@ class MemoryClaim:
         self._store = store
         self.records = records
         self._left = records
+        self.expired: List[Record] = []
         self.held = False
         """As of ``store.Claim``."""
 

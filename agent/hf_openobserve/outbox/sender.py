@@ -235,7 +235,8 @@ class Sender:
         return delivered
 
     def _deliver_from(self, store: Store) -> bool:
-        store.seal()
+        # What was rescued may find no disk: what stands there, and what waits in memory, goes all the same.
+        diagnostics.guarded("seal", store.seal)
         delivered = True
         claims = store.claim()
         # Small against the bound: what is held while it is sent cannot be dropped for room, and it is the oldest.
@@ -247,7 +248,7 @@ class Sender:
                     claimed.release()
             if not delivered:
                 break
-        store.make_room()
+        diagnostics.guarded("make room", store.make_room)
         return delivered
 
     def _deliver_portion(self, portion: List[AnyClaim], store: Store) -> bool:
@@ -259,6 +260,7 @@ class Sender:
             if verdict.outcome == answers.ACCEPTED:
                 for claimed in portion:
                     claimed.delete()
+                    self._count_expired(claimed, store)
                 return True
             if verdict.outcome in (answers.RETRY, answers.BLOCKED):
                 self._back_off(verdict)
@@ -266,10 +268,12 @@ class Sender:
         for claimed, records in zip(portion, fresh):
             left, verdict = self._send(records, claimed, store)
             if left:
-                claimed.keep(left)
+                if diagnostics.guarded("keep", self._keep, claimed, left, default=False):
+                    self._count_expired(claimed, store)
                 self._back_off(verdict)
                 return False
             claimed.delete()
+            self._count_expired(claimed, store)
         return True
 
     def _fresh(self, claimed: AnyClaim, store: Store) -> List[Record]:
@@ -280,9 +284,20 @@ class Sender:
         fresh = [record for record in claimed.records if record[0] >= oldest]
         expired = [record for record in claimed.records if record[0] < oldest]
         if expired:
-            claimed.keep(fresh)  # first: what is counted is gone
-            self.expired(expired, store)
+            claimed.expired = expired
+            if diagnostics.guarded("keep", self._keep, claimed, fresh, default=False):  # first: what is counted is gone
+                self._count_expired(claimed, store)
         return fresh
+
+    @staticmethod
+    def _keep(claimed: AnyClaim, records: List[Record]) -> bool:
+        claimed.keep(records)
+        return True
+
+    def _count_expired(self, claimed: AnyClaim, store: Store) -> None:
+        records, claimed.expired = claimed.expired, []
+        if records:
+            self.expired(records, store)
 
     def expired(self, records: List[Record], store: Store) -> None:
         """Account for spans that are not sent any more."""

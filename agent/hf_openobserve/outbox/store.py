@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 import uuid
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from hf_openobserve import diagnostics
 from hf_openobserve.outbox import counters, segment
@@ -62,6 +62,9 @@ class _Active(NamedTuple):
 class DirectoryStore:
     """The spans of one destination on disk. ``append`` is called on the application's threads, the rest by the sender."""
 
+    remembers_finished = True
+    """Whether this process lives on to try again what it could not delete."""
+
     def __init__(self, root: str, destination: str, max_bytes: int) -> None:
         """Create ``root/<destination id>`` with mode 0700. Raises ``OutboxUnavailableError``."""
         self.root = root
@@ -80,6 +83,8 @@ class DirectoryStore:
         self._is_near_bound = True
         self._appending = 0
         self._descriptors: Dict[int, _Identity] = {}
+        self.finished: Set[str] = set()
+        """Segments that are delivered, and could not be deleted: this process does not send them again."""
         if fcntl is None:
             raise OutboxUnavailableError("this platform has no kernel file locks")
         self._make_directories()
@@ -163,7 +168,7 @@ class DirectoryStore:
             if claimed is None:
                 continue
             try:
-                if claimed.records:
+                if claimed.records and path not in self.finished:
                     yield claimed
                 else:
                     claimed.delete()
@@ -222,10 +227,10 @@ class DirectoryStore:
     def _evict(self, claimed: Claim) -> int:
         """Delete the segment, of whatever destination, and count its spans there. Returns their number."""
         directory = os.path.dirname(claimed.path)
-        starts = [start for start, _ in claimed.records]
-        claimed.delete()
+        starts = [start for start, _ in claimed.records if claimed.path not in self.finished]
+        deleted = claimed.delete()
         claimed.release()
-        if os.path.basename(directory) == REJECTED:  # those were counted when they were set aside
+        if not deleted or os.path.basename(directory) == REJECTED:  # those were counted when they were set aside
             return 0
         ours = directory == self.directory
         evicted = self.counters if ours else counters.Counters(directory)
@@ -362,6 +367,8 @@ class DirectoryStore:
             [segment.meta_record(self.destination), *(segment.span_record(start, load) for start, load in records)]
         )
         with self.lock:  # no fork between the opening and the note of it
+            if os.path.lexists(path + ".tmp"):  # of a process that was killed: who writes here holds the segment's lock
+                os.unlink(path + ".tmp")
             fd = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
             identity = self._descriptors[fd] = _identity(os.fstat(fd))
         try:
@@ -384,6 +391,8 @@ class Claim:
         self._identity = identity
         self._fd: Optional[int] = fd
         self.records: List[Record] = []
+        self.expired: List[Record] = []
+        """Of ``records``, those too old to be sent that could not be taken out: counted when the file goes."""
         self.held = False
         """True while the caller keeps it over the next one: then it is for the caller to ``release``."""
 
@@ -407,12 +416,23 @@ class Claim:
         ]
         return True
 
-    def delete(self) -> None:
-        """The spans are delivered, or accounted for: remove the file while it is locked."""
+    def delete(self) -> bool:
+        """The spans are delivered, or accounted for: remove the file while it is locked. False if it stays.
+
+        Raises OSError then, where nobody would remember that it is delivered.
+        """
         try:
             os.unlink(self.path)
         except FileNotFoundError:
             pass
+        except OSError as error:  # the disk is read-only by now: the next turn tries again
+            if not self._store.remembers_finished:
+                raise
+            self._store.finished.add(self.path)
+            diagnostics.say_once(f"what was delivered cannot be deleted from the outbox ({error})", about="not deleted")
+            return False
+        self._store.finished.discard(self.path)
+        return True
 
     def keep(self, records: List[Record]) -> None:
         """Only ``records`` remain to be sent: they replace the segment, under its name, so that the oldest stay first."""
@@ -506,9 +526,11 @@ def _is_held(path: str) -> bool:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
+    else:
+        fcntl.flock(fd, fcntl.LOCK_UN)  # a child forked meanwhile has this descriptor too, and would keep the lock
+        return False
     finally:
         os.close(fd)
-    return False
 
 
 def _identity(status: os.stat_result) -> _Identity:
