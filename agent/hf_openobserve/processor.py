@@ -83,10 +83,11 @@ class RecordingProcessor(SpanProcessor):
             diagnostics.swallowed("on_end")
 
     def _record(self, span: ReadableSpan, context: Any) -> None:
-        if _is_call(span) and (span.start_time or 0) < self._forked_at:
+        is_call = _is_call(span)
+        if is_call and (span.start_time or 0) < self._forked_at:
             return  # open at the fork: it is the parent's, whose copy of it ends there
         record = self._reader.read(span)
-        record = diagnostics.guarded("nesting", self._nesting.ended, record, _is_call(span), default=record)
+        record = diagnostics.guarded("nesting", self._nesting.ended, record, is_call, default=record)
         record = columns.apply(record, calls.take(context.trace_id, context.span_id))
         record = privacy.apply(record, self.policy)
         self._keep(record.start_time_unix_nano, otlp.encode_span(record))

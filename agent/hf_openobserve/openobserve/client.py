@@ -40,7 +40,7 @@ class Client:
 
     def send(self, payloads: List[bytes]) -> answers.Verdict:
         """POST the spans as one request. Never raises: a connection that fails is a ``RETRY``."""
-        requests = _requests()
+        requests = import_requests()
         try:
             if self._is_old_server():
                 payloads = [otlp.drop_attributes(payload, SERVER_DERIVED) for payload in payloads]
@@ -136,7 +136,7 @@ class Client:
 
     def _http(self) -> Any:
         if self._session is None:
-            session = _requests().Session()
+            session = import_requests().Session()
             session.headers["User-Agent"] = f"hf-openobserve/{__version__}"
             session.headers.update(self.destination.headers)
             # Without an auth object of ours, requests replaces our Authorization header by an entry of ~/.netrc.
@@ -149,8 +149,11 @@ class Client:
         return self._session
 
 
-def _requests() -> Any:
+def import_requests() -> Any:
+    """The library, and with it the codec that every connection's host name goes through: all that sending imports."""
     with quiet.imports():  # urllib3 and requests warn at import about versions that are not our business
+        import encodings.idna  # noqa: F401
+
         import requests
     return requests
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
-import sys
 import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, Iterable, Iterator, List, Optional, Tuple, Union
 
-from hf_openobserve import diagnostics, quiet
+from hf_openobserve import diagnostics
 from hf_openobserve.openobserve import answers
+from hf_openobserve.openobserve.client import import_requests
 from hf_openobserve.outbox import counters, events, fork_warning
 
 if TYPE_CHECKING:
@@ -259,8 +259,7 @@ class Sender:
             verdict = self._post(together, store) if together else answers.Verdict(answers.ACCEPTED)
             if verdict.outcome == answers.ACCEPTED:
                 for claimed in portion:
-                    claimed.delete()
-                    self._count_expired(claimed, store)
+                    self._done(claimed, store)
                 return True
             if verdict.outcome in (answers.RETRY, answers.BLOCKED):
                 self._back_off(verdict)
@@ -268,12 +267,10 @@ class Sender:
         for claimed, records in zip(portion, fresh):
             left, verdict = self._send(records, claimed, store)
             if left:
-                if diagnostics.guarded("keep", self._keep, claimed, left, default=False):
-                    self._count_expired(claimed, store)
+                self._keep(claimed, left, store)
                 self._back_off(verdict)
                 return False
-            claimed.delete()
-            self._count_expired(claimed, store)
+            self._done(claimed, store)
         return True
 
     def _fresh(self, claimed: AnyClaim, store: Store) -> List[Record]:
@@ -285,14 +282,22 @@ class Sender:
         expired = [record for record in claimed.records if record[0] < oldest]
         if expired:
             claimed.expired = expired
-            if diagnostics.guarded("keep", self._keep, claimed, fresh, default=False):  # first: what is counted is gone
-                self._count_expired(claimed, store)
+            self._keep(claimed, fresh, store)
         return fresh
 
-    @staticmethod
-    def _keep(claimed: AnyClaim, records: List[Record]) -> bool:
-        claimed.keep(records)
-        return True
+    def _keep(self, claimed: AnyClaim, records: List[Record], store: Store) -> None:
+        """Only ``records`` remain to be sent. Where that cannot be written the segment stays, and what expired in it."""
+        try:
+            claimed.keep(records)
+        except Exception:  # noqa: BLE001 - a full disk: sending on is what makes room
+            diagnostics.swallowed("keep")
+        else:
+            self._count_expired(claimed, store)  # only now: what is counted is gone
+
+    def _done(self, claimed: AnyClaim, store: Store) -> None:
+        """Nothing remains to be sent."""
+        claimed.delete()
+        self._count_expired(claimed, store)
 
     def _count_expired(self, claimed: AnyClaim, store: Store) -> None:
         records, claimed.expired = claimed.expired, []
@@ -317,8 +322,7 @@ class Sender:
             verdict = self._post(batch, store)
             if verdict.outcome == answers.ACCEPTED:
                 if pending:  # a process that is killed now must not send them twice
-                    left = [record for following in pending for record in following]
-                    diagnostics.guarded("keep", claimed.keep, left)
+                    self._keep(claimed, [record for following in pending for record in following], store)
             elif verdict.outcome in (answers.REFUSED, answers.TOO_LARGE):
                 if verdict.outcome == answers.TOO_LARGE:
                     self._remember_limit(batch)
@@ -341,7 +345,7 @@ class Sender:
 
     def _post(self, batch: List[Record], store: Store) -> answers.Verdict:
         with self.importing:
-            _import_what_sending_needs()
+            import_requests()
         verdict = self.client.send([payload for _, payload in batch])
         if verdict.outcome == answers.ACCEPTED:
             starts = [start for start, _ in batch]
@@ -394,7 +398,7 @@ class Sender:
         with self.importing:
             from hf_openobserve.outbox import losses as losses_module
 
-            _import_what_sending_needs()
+            import_requests()
         if self.tell(losses_module.encode(losses, self.resource)).outcome == answers.ACCEPTED:
             store.counters.told(losses)
 
@@ -471,16 +475,6 @@ def batches(records: List[Record], max_bytes: int) -> List[List[Record]]:
         result[-1].append(record)
         size += len(record[1])
     return result
-
-
-def _import_what_sending_needs() -> None:
-    """What ``client.send`` would import: requests, and the codec that every connection's host name goes through."""
-    if "requests" in sys.modules and "encodings.idna" in sys.modules:
-        return
-    with quiet.imports():  # urllib3 and requests warn at import about versions that are not our business
-        import encodings.idna  # noqa: F401
-
-        import requests  # noqa: F401
 
 
 @contextlib.contextmanager
