@@ -144,6 +144,22 @@ PROGRAMS = {
         for chunk in client.chat.completions.create(model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}]):
             print(chunk.choices[0].delta.content, chunk.to_dict().keys())
     """,
+    "a call that is thrown away in another context": """
+        import asyncio, contextvars, socket, openai
+        silent = socket.create_server(("127.0.0.1", 0))
+        silent.setblocking(False)
+        client = openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1", max_retries=0)
+        call = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda *_: None)  # a task that was destroyed, which is said with its address
+        task = loop.create_task(call)
+        connection, _ = loop.run_until_complete(loop.sock_accept(silent))
+        print(loop.run_until_complete(loop.sock_recv(connection, 8)))
+        try:
+            print(contextvars.Context().run(call.close))
+        except Exception as error:  # the HTTP library's own, where it closes its connection with a loop only
+            print(type(error).__name__)
+    """,
     "a bad constructor call": """
         import openai
         for arguments in ({"nonsense": 1}, {"api_key": None}):

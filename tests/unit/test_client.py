@@ -219,16 +219,17 @@ class Gateway:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                status, body = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
-                self.reply(status, body)
+                answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
+                self.reply(*answer)
 
             def do_POST(self):
                 outer.exported.append(gzip.decompress(self.rfile.read(int(self.headers["content-length"]))))
                 self.reply(200, b"")
 
-            def reply(self, status, body):
+            def reply(self, status, body, length=None):
+                """``length``: what the header says, where the body breaks off before that."""
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(body) if length is None else length))
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -270,6 +271,23 @@ def test_a_server_that_has_no_version_takes_everything(answer):
         assert client.server_version() is None
         client.close()
     assert b"llm.usage.tokens.input" in server.exported[0]
+
+
+def test_a_version_that_breaks_off_is_asked_for_again():
+    with Gateway((200, OLD[1][:9], 99), OLD) as server:
+        client = Client(destination(server))
+        outcomes = [client.send([span(1, **USAGE)]).outcome for _ in range(2)]
+        client.close()
+    assert outcomes == [RETRY, ACCEPTED]
+    assert b"llm.usage.tokens" not in b"".join(server.exported)
+
+
+def test_of_a_long_answer_only_the_beginning_is_read():
+    with Gateway((200, b" " * client_module._MAX_ANSWER_BYTES + OLD[1])) as server:
+        client = Client(destination(server))
+        assert client.send([span(1)]).outcome == ACCEPTED
+        assert client.server_version() is None
+        client.close()
 
 
 def test_an_unreachable_server_is_asked_again(openobserve):

@@ -80,12 +80,14 @@ class Client:
                 timeout=_CONFIG_TIMEOUT_S,
                 verify=self._verify,
                 allow_redirects=False,
+                stream=True,
             )
+            body = self._read(response, _CONFIG_TIMEOUT_S)
             if answers.judge(response.status_code, response.headers, b"").outcome == answers.RETRY:
                 response.raise_for_status()  # it cannot say so now: what it would do with a span is not known
             self._version_asked = True
             if response.status_code == 200:
-                self._version = parse_version(response.text)
+                self._version = parse_version(body.decode("utf-8", "replace"))
             diagnostics.debug(f"server version: {self._version}")
         return self._version
 
@@ -101,20 +103,24 @@ class Client:
 
     def _content(self, response: Any) -> bytes:
         """The answer's body; empty if it breaks off: the status has said what became of the spans."""
-        body, until = b"", time.monotonic() + self.destination.timeout_s
         try:
-            # Small pieces: a read waits for all of its bytes, each of which may come just before the timeout.
-            for piece in response.iter_content(64):
-                body += piece
-                if len(body) >= _MAX_ANSWER_BYTES or time.monotonic() > until:
-                    self.close()
-                    response.close()
-                    break
-            return body
+            return self._read(response, self.destination.timeout_s)
         except Exception as error:  # noqa: BLE001
             diagnostics.debug(f"the body of a {response.status_code} cannot be read: {type(error).__name__}")
             self.close()
             return b""
+
+    def _read(self, response: Any, timeout_s: float) -> bytes:
+        """The body, as far as it comes within the bounds of size and time. Raises what the connection raises."""
+        body, until = b"", time.monotonic() + timeout_s
+        # Small pieces: a read waits for all of its bytes, each of which may come just before the timeout.
+        for piece in response.iter_content(64):
+            body += piece
+            if len(body) >= _MAX_ANSWER_BYTES or time.monotonic() > until:
+                self.close()
+                response.close()
+                break
+        return body
 
     @property
     def _verify(self) -> Any:
