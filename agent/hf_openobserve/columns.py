@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from hf_openobserve import conversation
-from hf_openobserve.conversation import at, json_object, objects
+from hf_openobserve.conversation import json_object, objects
 from hf_openobserve.record import KIND_CLIENT, STATUS_ERROR, STATUS_OK, STATUS_UNSET, EventRecord, SpanRecord
 
 
@@ -95,7 +95,7 @@ def apply(record: SpanRecord, facts: Optional[CallFacts] = None) -> SpanRecord:
     )
     for stage in STAGES:
         stage(work)
-    for key in [key for key in attributes if _is_left_out(key)]:
+    for key in list(filter(_is_left_out, attributes)):
         del attributes[key]
     return record
 
@@ -278,13 +278,15 @@ def _counts(work: Work) -> Dict[str, int]:
     attributes = work.attributes
     counts: Dict[str, int] = {}
     for name, paths in _USAGE_NAMES:
-        candidates = [attributes[source] for source in _USAGE_ATTRIBUTES[name] if source in attributes]
-        if usage:
-            candidates += [at(usage, path) for path in paths]
+        known = [attributes[source] for source in _USAGE_ATTRIBUTES[name] if source in attributes]
+        if isinstance(usage, dict):
+            for path in paths:
+                count = usage.get(path[0])
+                known.append(count.get(path[1]) if len(path) > 1 and isinstance(count, dict) else count)
         # A count of zero that the instrumentor derived from a missing detail does not outrank the answer's own.
-        known = [value for value in candidates if isinstance(value, int) and not isinstance(value, bool)]
-        if known:
-            counts[name] = max(known)
+        for count in known:
+            if isinstance(count, int) and not isinstance(count, bool) and count > counts.get(name, -1):
+                counts[name] = count
     return counts
 
 

@@ -86,6 +86,8 @@ class Nesting:
 
     def __init__(self) -> None:
         self._open: Dict[Key, _Open] = {}
+        self._around: Dict[Key, None] = {}
+        """Of the open spans, those that are no calls."""
         self._calls: Dict[Key, _Ended] = {}
 
     def started(self, key: Key, parent: Optional[Key], start: int, is_call: bool) -> None:
@@ -95,6 +97,7 @@ class Nesting:
         """
         _put(self._open, key, _Open(parent, start, is_call), _OPEN_CAPACITY)
         if not is_call:
+            _put(self._around, key, None, _OPEN_CAPACITY)
             return
         for _ in range(_DEPTH):
             above = self._open.get(parent) if parent is not None else None
@@ -105,13 +108,16 @@ class Nesting:
 
     def ended(self, record: SpanRecord, is_call: bool) -> SpanRecord:
         """The record of a span that has ended: as it is, or with its claim to be the call itself taken back, in place."""
-        known = self._open.pop((record.trace_id, record.span_id), None)
+        key = (record.trace_id, record.span_id)
+        known = self._open.pop(key, None)
         if is_call:
-            if all(span.is_call for span in list(self._open.values())):
+            if not self._around:
                 return record  # nothing surrounds it: the answer need not be looked at
             ended = _Ended(record.start_time_unix_nano, record.end_time_unix_nano, answer_of(record), set())
-            _put(self._calls, (record.trace_id, record.span_id), ended, _ENDED_CAPACITY)
-        elif (known is not None and known.wraps_call) or self._surrounds(record):
+            _put(self._calls, key, ended, _ENDED_CAPACITY)
+            return record
+        self._around.pop(key, None)
+        if (known is not None and known.wraps_call) or self._surrounds(record):
             step_back(record)
         return record
 

@@ -33,6 +33,9 @@ _stream_usage = "off"
 _originals: Dict[Any, Any] = {}
 """Our ``request`` -> the client's own. Where somebody has wrapped ours, what goes past OpenInference still meets theirs."""
 
+_begin_sending: Any = None
+"""``openai_sending.begin``, once there has been a call: an import statement in each one costs more than what it looks up."""
+
 _passage: ContextVar[Any] = ContextVar("hf_openobserve.openai", default=None)
 """The ``_Passage`` of the request under way, if our own instrumentation traces it."""
 
@@ -136,11 +139,14 @@ def _async_request(original: Any) -> Any:
 
 def _begin(client: Any, args: Any, kwargs: Any) -> Any:
     """The call to be sent; None where no span records it."""
-    from hf_openobserve.capture import openai_sending
+    global _begin_sending
+    if _begin_sending is None:
+        from hf_openobserve.capture import openai_sending
 
+        _begin_sending = openai_sending.begin
     passage = _passage.get()
     _passage.set(None)  # what is called within this call is another one
-    return openai_sending.begin(client, args, kwargs, passage, _stream_usage)
+    return _begin_sending(client, args, kwargs, passage, _stream_usage)
 
 
 # Around OpenInference.
@@ -151,11 +157,12 @@ _THROUGH, _PAST, _LAZILY = "through OpenInference", "past it", "past it, with a 
 
 def _passing(tracer_provider: Any, inner: Any, beneath: Any) -> Any:
     plain = _originals.get(beneath, beneath)
+    choose = _choice(tracer_provider)
 
     @functools.wraps(inner)
     def request(self: Any, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = diagnostics.guarded("openai request", _positional, args, kwargs, default=(args, kwargs))
-        way = diagnostics.guarded("openai request", _way, tracer_provider, args, kwargs, default=_THROUGH)
+        way = diagnostics.guarded("openai request", choose, args, kwargs, default=_THROUGH)
         if way is not _THROUGH:
             answer = _lazily(tracer_provider, self, args, kwargs) if way is _LAZILY else None
             if answer is None:
@@ -187,11 +194,12 @@ def _passing(tracer_provider: Any, inner: Any, beneath: Any) -> Any:
 
 def _async_passing(tracer_provider: Any, inner: Any, beneath: Any) -> Any:
     plain = _originals.get(beneath, beneath)
+    choose = _choice(tracer_provider)
 
     @functools.wraps(inner)
     async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = diagnostics.guarded("openai request", _positional, args, kwargs, default=(args, kwargs))
-        way = diagnostics.guarded("openai request", _way, tracer_provider, args, kwargs, default=_THROUGH)
+        way = diagnostics.guarded("openai request", choose, args, kwargs, default=_THROUGH)
         if way is not _THROUGH:
             answer = _lazily(tracer_provider, self, args, kwargs) if way is _LAZILY else None
             if answer is None:
@@ -221,22 +229,27 @@ def _async_passing(tracer_provider: Any, inner: Any, beneath: Any) -> Any:
     return request
 
 
-def _way(tracer_provider: Any, args: Any, kwargs: Any) -> str:
+def _choice(tracer_provider: Any) -> Any:
     """Past OpenInference where it would work for nothing (no call of a model, or nobody records it), or do harm."""
     from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
     from hf_openobserve.capture import inference, openai_lazy
 
-    options = args[1] if len(args) > 1 else kwargs["options"]
-    if not inference.is_model_call(options.method, options.url, options.json_data):
-        return _PAST
-    if inference.is_dropped(tracer_provider) or not is_instrumentation_enabled():
-        return _PAST
-    return _LAZILY if openai_lazy.is_lazy(options) else _THROUGH
+    def choose(args: Any, kwargs: Any) -> str:
+        options = args[1] if len(args) > 1 else kwargs["options"]
+        if not inference.is_model_call(options.method, options.url, options.json_data):
+            return _PAST
+        if inference.is_dropped(tracer_provider) or not is_instrumentation_enabled():
+            return _PAST
+        return _LAZILY if openai_lazy.is_lazy(options) else _THROUGH
+
+    return choose
 
 
 def _positional(args: Any, kwargs: Any) -> Any:
     """OpenInference takes the first two arguments by place only, and logs an error for any other call."""
+    if len(args) > 1:
+        return args, kwargs
     placed, named = list(args), dict(kwargs)
     placed.extend(named.pop(name) for name in ("cast_to", "options")[len(placed) :])
     return tuple(placed), named

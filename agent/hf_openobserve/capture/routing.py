@@ -6,6 +6,7 @@ https://huggingface.co/docs/inference-providers.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 from urllib.parse import urlsplit
 
@@ -78,6 +79,19 @@ def request_attributes(
     model: the Hub id the program named. provider: the client's, a policy or ``auto`` included. by_address: the program
     gave the endpoint's URL, and the client ignores its provider.
     """
+    attributes = dict(_of_request(url, model, provider, by_address))
+    if isinstance(headers, dict):
+        bill_to = next((value for name, value in headers.items() if name.lower() == "x-hf-bill-to"), None)
+    else:  # a client's own mapping finds names in any case, and takes long to go through
+        bill_to = headers.get("x-hf-bill-to")
+    if bill_to:
+        attributes["hf.bill_to"] = str(bill_to)
+    return attributes
+
+
+@functools.lru_cache(maxsize=128)
+def _of_request(url: str, model: Optional[str], provider: Optional[str], by_address: bool) -> Mapping[str, Any]:
+    """The same few come with every call of a program."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     named = provider if provider and provider != "auto" and not by_address else None
@@ -97,12 +111,6 @@ def request_attributes(
         attributes.update(model_attributes(model, routed=kind == "router"))
     if kind == "router_provider" and _first_segment(parts.path):
         attributes["hf.provider.served"] = _first_segment(parts.path)
-    if isinstance(headers, dict):
-        bill_to = next((value for name, value in headers.items() if name.lower() == "x-hf-bill-to"), None)
-    else:  # a client's own mapping finds names in any case, and takes long to go through
-        bill_to = headers.get("x-hf-bill-to")
-    if bill_to:
-        attributes["hf.bill_to"] = str(bill_to)
     return attributes
 
 
@@ -146,7 +154,7 @@ def limit_attributes(headers: Mapping[str, Any]) -> Dict[str, Any]:
         attributes["hf.retry_after"] = float(retry_after)
     elif retry_after:  # a date
         attributes["hf.retry_after.date"] = retry_after
-    for name in RATE_LIMITS:
+    for name in RATE_LIMITS if any(name.startswith("x-ratelimit-") for name in headers) else ():
         value = headers.get("x-ratelimit-" + name)
         if value:
             attributes["hf.ratelimit." + name.replace("-", "_")] = str(value)

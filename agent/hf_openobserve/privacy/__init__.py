@@ -100,13 +100,16 @@ def apply(record: SpanRecord, policy: Policy) -> SpanRecord:
         return left
 
     record.name = mask_text(record.name, policy)
-    record.status_message = clean(record.status_message)
     record.attributes = cleaned(record.attributes)
-    record.events = [
-        event._replace(name=mask_text(event.name, policy), attributes=cleaned(event.attributes))
-        for event in record.events
-    ]
-    record.links = [link._replace(attributes=cleaned(link.attributes)) for link in record.links]
+    if record.status_message:
+        record.status_message = clean(record.status_message)
+    if record.events:
+        record.events = [
+            event._replace(name=mask_text(event.name, policy), attributes=cleaned(event.attributes))
+            for event in record.events
+        ]
+    if record.links:
+        record.links = [link._replace(attributes=cleaned(link.attributes)) for link in record.links]
     return record
 
 

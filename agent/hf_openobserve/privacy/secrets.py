@@ -99,7 +99,7 @@ def mask(text: str, literals: Tuple[str, ...]) -> str:
 
 def found(text: str, literals: Tuple[str, ...]) -> bool:
     """False if ``mask`` would change neither the text nor, where it is texts joined by NUL, any of these."""
-    return any(literal in text for literal in literals) or any(
+    return any(map(text.__contains__, literals)) or any(
         hint in text and _compiled(pattern).search(text) for hint, pattern, _ in _MASKS
     )
 
