@@ -294,22 +294,60 @@ def test_a_cell_interrupted_in_its_call(stage, kernel):
 # No kernel locks, as on some NFS mounts: flock itself fails, by a library put before the C library.
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="LD_PRELOAD")
-@pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP"])
-def test_without_kernel_locks_spans_wait_in_memory(stage, error):
+def preloaded(stage, name, text):
+    """A library with a ``flock`` of its own, to be put before the C library."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler")
-    source, library = stage.tmp_path / "no_locks.c", stage.tmp_path / "no_locks.so"
-    source.write_text(
-        f"#include <errno.h>\nint flock(int f, int o) {{ (void)f; (void)o; errno = {error}; return -1; }}\n"
-    )
+    source, library = stage.tmp_path / f"{name}.c", stage.tmp_path / f"{name}.so"
+    source.write_text(text)
     subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True, timeout=START_S)
-    done = stage.run("pythonpath", "late.py", "nowhere", "first", LD_PRELOAD=str(library))
+    return str(library)
+
+
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="LD_PRELOAD")
+
+
+@on_linux
+@pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP"])
+def test_without_kernel_locks_spans_wait_in_memory(stage, error):
+    text = f"#include <errno.h>\nint flock(int f, int o) {{ (void)f; (void)o; errno = {error}; return -1; }}\n"
+    done = stage.run("pythonpath", "late.py", "nowhere", "first", LD_PRELOAD=preloaded(stage, "no_locks", text))
     assert (done.stdout, done.returncode) == ("main ended\n", 0)
     (line,) = done.stderr.splitlines()
     assert line.startswith("hf-openobserve: no directory for the outbox")
     assert os.strerror(getattr(errno, error)) in line
+    stage.arrived("early")
+
+
+@on_linux
+def test_where_locks_keep_nobody_out_spans_wait_in_memory(stage):
+    library = preloaded(stage, "any_lock", "int flock(int f, int o) { (void)f; (void)o; return 0; }\n")
+    done = stage.run("pythonpath", "late.py", "nowhere", "first", LD_PRELOAD=library)
+    (line,) = done.stderr.splitlines()
+    assert "locks keep nobody out" in line
+    stage.arrived("early")
+
+
+NFS = """
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int flock(int file, int what) {
+    int mode = fcntl(file, F_GETFL) & O_ACCMODE;
+    if (((what & LOCK_EX) && mode == O_RDONLY) || ((what & LOCK_SH) && mode == O_WRONLY)) { errno = EBADF; return -1; }
+    return syscall(SYS_flock, file, what);
+}
+"""
+"""The rule of Linux's NFSv4 client: who asks for an exclusive lock must have the file open for writing."""
+
+
+@on_linux
+def test_on_nfs_spans_are_on_disk_and_delivered(stage):
+    done = stage.run("pythonpath", "late.py", "nowhere", "first", LD_PRELOAD=preloaded(stage, "nfs", NFS))
+    assert (done.stdout, done.stderr, done.returncode) == ("main ended\n", "", 0)
     stage.arrived("early")
 
 

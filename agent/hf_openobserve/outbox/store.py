@@ -7,6 +7,7 @@ segment by taking the lock, so a segment is sent by one process at a time, whoev
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -29,9 +30,16 @@ SUFFIX = ".seg"
 MAX_SEGMENT_BYTES = 4 * 1024 * 1024
 MAX_SEGMENT_SPANS = 512
 """A segment is sealed beyond these, so that one segment is one request: what a sender that is killed sends twice."""
-_MIN_SEGMENT_BYTES = 16 * 1024
+_LEAST_BYTES = 16 * 1024
+"""Of a segment, and of what a process writes before it looks again whether there is room."""
+_LOOKS_IN_BOUND = 128
+"""The most that a process writes before it looks again is this part of the bound."""
+_LOOK_AGAIN_S = 10.0
+"""What was free then, others may have taken by now."""
 _SEGMENTS_IN_BOUND = 16
 """A small outbox has small segments: what a process writes now cannot be dropped for room."""
+_LARGEST_SHARE = 2
+"""A span that is larger than this part of the bound would drop all others, and is left out."""
 _CREATE_ATTEMPTS = 10
 _APPEND_ATTEMPTS = 3
 _OUR_NAME = re.compile(r"\d{20}-\d+-[0-9a-f]{8}\.seg(\.tmp)?")
@@ -71,6 +79,8 @@ class DirectoryStore:
         self.destination = destination
         self.max_bytes = max_bytes
         self.directory = os.path.join(root, destination_id(destination))
+        self._writer = uuid.uuid4().hex[:8]
+        """Ends the names of our segments: so many of these, so many processes write. Containers may all have the same pid."""
         self.lock = threading.RLock()
         """Held across a fork too: what is open then is in ``_descriptors``, for the child to close."""
         self.counters = counters.Counters(self.directory)
@@ -78,9 +88,13 @@ class DirectoryStore:
         self._rescued = b""
         """Records of an active segment that was deleted under us, for the next one."""
         self._active_spans = 0
-        self._opened = False
-        """A segment has been opened, which may grow: there must be room for all of it."""
-        self._is_near_bound = True
+        self._unlooked = 0
+        """Bytes written since the last look at the whole outbox, and how many may be before the next one."""
+        self._may_write = 0
+        self._looked_at = 0.0
+        self._looking = False
+        self._segment_bytes = MAX_SEGMENT_BYTES
+        """What a segment may grow to: the more processes write, the less each may keep from being dropped for room."""
         self._appending = 0
         self._descriptors: Dict[int, _Identity] = {}
         self.finished: Set[str] = set()
@@ -91,33 +105,41 @@ class DirectoryStore:
         # Proof that writing and locking work here, before a span depends on it.
         with self.lock:
             self._open()
+        self._prove_locks()
 
     def append(self, start_unix_nano: int, payload: bytes) -> None:
         """Write one span with one ``write``; on disk when this returns. Raises OSError when the disk does not take it.
 
         Re-entrant: the garbage collector may end another span on this thread while the lock is held.
         """
-        if len(payload) > segment.MAX_PAYLOAD_BYTES:  # a reader would take it for a torn record
-            diagnostics.say_once(
-                f"a span of {len(payload)} bytes is too large for any server, and left out", about="large"
-            )
+        if len(payload) > min(segment.MAX_PAYLOAD_BYTES, self.max_bytes // _LARGEST_SHARE):
+            self._leave_out(start_unix_nano, payload)
             return
         record = segment.span_record(start_unix_nano, payload)
+        unlooked = self._unlooked + len(record) > self._may_write
+        if (unlooked or time.monotonic() - self._looked_at > _LOOK_AGAIN_S) and not self._looking:
+            diagnostics.guarded("make room", self.make_room, len(record))
         with self.lock:
             self._appending += 1
             try:
                 size = self._append(record)
             finally:
                 self._appending -= 1
+            self._unlooked += len(record)
             self._active_spans += 1
             active = self._active
-            full = size >= self._segment_bytes() or self._active_spans >= MAX_SEGMENT_SPANS
+            full = size >= min(MAX_SEGMENT_BYTES, self._segment_bytes) or self._active_spans >= MAX_SEGMENT_SPANS
             if full and self._appending == 0 and active is not None:
                 self._close(active)
-            look = full or (self._opened and self._is_near_bound)
-            self._opened = False
-        if look:
-            diagnostics.guarded("make room", self.make_room)
+
+    def _leave_out(self, start_unix_nano: int, payload: bytes) -> None:
+        """Beyond what a reader takes for a record, or what leaves no room for anything else."""
+        self.counters.add(counters.EVICTED, [start_unix_nano])
+        diagnostics.guarded("counters", self.counters.flush)
+        diagnostics.say_once(
+            f"a span of {len(payload)} bytes is too large for the outbox and left out, see OPENOBSERVE_HF_OUTBOX_MAX_MB",
+            about="large",
+        )
 
     def _append(self, record: bytes) -> int:
         """Write to the active segment, which an append within this one (a signal's, the garbage collector's) may replace."""
@@ -161,6 +183,14 @@ class DirectoryStore:
                 return
             self._close(active)
 
+    def leave(self) -> None:
+        """The process ends: no segment without a span stays behind. A span that comes all the same opens another."""
+        with self.lock:
+            active = self._active
+            if active is not None and self._appending == 0 and os.fstat(active.fd).st_size <= active.empty_size:
+                os.unlink(active.path)
+                self._close(active)
+
     def claim(self) -> Iterator[Claim]:
         """Segments nobody holds, oldest first, each locked while the caller works on it. Empty ones are removed."""
         for path in self.segments():
@@ -196,33 +226,49 @@ class DirectoryStore:
         """
         directory = os.path.join(self.directory, REJECTED)
         _private_directory(directory)
-        self.close_descriptor(*self._write_segment(os.path.join(directory, _new_name()), [record]))
+        self.close_descriptor(*self._write_segment(os.path.join(directory, self._new_name()), [record]))
 
-    def make_room(self) -> int:
-        """Delete the oldest segments until the whole outbox is within its bound. Returns the number of spans lost.
+    def make_room(self, more: int = 0) -> int:
+        """Delete the oldest segments until the outbox, and ``more`` bytes, are within the bound. Returns the spans lost.
 
-        Only what no process holds is deleted. Segments that are held are reckoned as large as they may become: so the
-        bound holds for all processes together, each of which looks when it opens a segment.
+        The bound is one of all processes. Each looks before it has written its part of what is free, so that all of them
+        together stay within it, and the first bytes of each are kept free. Only what no process holds is deleted: what is
+        being sent, and what others are writing, is not.
         """
-        files = sorted(_files(self.root))
-        growth = min(MAX_SEGMENT_BYTES, self.max_bytes // _SEGMENTS_IN_BOUND)
-        room = self.max_bytes - growth
-        total = sum(size for _, _, size in files)
-        self._is_near_bound = total + len(files) * growth > room / 2
-        if total + len(files) * growth <= room:  # whichever of them are held
-            return 0
-        total += sum(max(0, growth - size) for _, path, size in files if _is_held(path))
+        self._looking = True
+        try:
+            files = sorted(_files(self.root))
+            writers = max(1, len({name.partition("-")[2] for name, _, _ in files}))
+            limit = self.max_bytes - min(self.max_bytes // 8, writers * _LEAST_BYTES)
+            total = more + sum(size for _, _, size in files)
+            lost = 0
+            if total > limit:
+                lost, total = self._drop_oldest(files, total, limit - self.max_bytes // _SEGMENTS_IN_BOUND)
+            self._unlooked, self._looked_at = 0, time.monotonic()
+            most = min(self.max_bytes // _LOOKS_IN_BOUND, (limit - total) // (4 * writers))
+            self._may_write = max(_LEAST_BYTES, most)
+            self._segment_bytes = max(_LEAST_BYTES, self.max_bytes // max(_SEGMENTS_IN_BOUND, 4 * writers))
+        finally:
+            self._looking = False
+        if lost:
+            diagnostics.say_once("the outbox is full: the oldest spans are dropped, see OPENOBSERVE_HF_OUTBOX_MAX_MB")
+        return lost
+
+    def _drop_oldest(self, files: List[Tuple[str, str, int]], total: int, goal: int) -> Tuple[int, int]:
+        """Spans lost, and the bytes that are left. A little more than needed goes, or the next span would drop again."""
+        with self.lock:
+            # What this process writes may be all that can be dropped: where others hold the rest.
+            if self._active is not None and self._appending == 0:
+                self._close(self._active)
         lost = 0
         for _, path, size in files:
-            if total <= room:
+            if total <= goal:
                 break
             claimed = self._claim(path)
             if claimed is not None:
                 lost += self._evict(claimed)
                 total -= size
-        if lost:
-            diagnostics.say_once("the outbox is full: the oldest spans are dropped, see OPENOBSERVE_HF_OUTBOX_MAX_MB")
-        return lost
+        return lost, total
 
     def _evict(self, claimed: Claim) -> int:
         """Delete the segment, of whatever destination, and count its spans there. Returns their number."""
@@ -238,12 +284,12 @@ class DirectoryStore:
         evicted.flush()
         return len(starts)
 
-    def _segment_bytes(self) -> int:
-        return min(MAX_SEGMENT_BYTES, max(_MIN_SEGMENT_BYTES, self.max_bytes // _SEGMENTS_IN_BOUND))
-
     def after_fork_in_child(self) -> None:
         """Let go of what the parent holds: close, never unlock (``LOCK_UN`` here would release the parent's lock)."""
         self.lock = threading.RLock()
+        self._writer = uuid.uuid4().hex[:8]
+        self._looking = False
+        self._may_write = 0
         self._appending = 0
         self._active = None
         self._rescued = b""
@@ -303,7 +349,6 @@ class DirectoryStore:
         self._active = self._active or opened
         if self._active is opened:
             self._active_spans = 0
-            self._opened = True
         else:
             self.close_descriptor(fd, identity)
             os.unlink(path)
@@ -313,7 +358,7 @@ class DirectoryStore:
         # Readable, so that what is in it can be rescued if somebody deletes it.
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         for _ in range(_CREATE_ATTEMPTS):
-            path = os.path.join(self.directory, _new_name())
+            path = os.path.join(self.directory, self._new_name())
             try:
                 fd = os.open(path, flags, 0o600)
             except FileNotFoundError:
@@ -333,6 +378,9 @@ class DirectoryStore:
             os.close(fd)
         raise OSError(f"no file can be kept in {self.directory}")
 
+    def _new_name(self) -> str:
+        return f"{time.time_ns():020d}-{os.getpid()}-{self._writer}{SUFFIX}"
+
     def _close(self, active: _Active) -> None:
         # Not what an append within this one may have opened in its place.
         self._active = None if self._active is active else self._active
@@ -343,7 +391,7 @@ class DirectoryStore:
             if self._active is not None and path == self._active.path:
                 return None
             try:
-                fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
+                fd = _open_to_lock(path)
                 identity = self._descriptors[fd] = _identity(os.fstat(fd))
             except OSError:
                 return None
@@ -353,10 +401,38 @@ class DirectoryStore:
             # Between opening and locking another sender may have delivered and deleted it.
             if os.fstat(fd).st_nlink > 0 and claimed.read():
                 return claimed
-        except OSError:
+        except BlockingIOError:  # somebody writes it, or sends it
             pass
+        except OSError as error:
+            diagnostics.say_once(
+                f"{path} can be neither locked nor read ({error}): its spans wait in the outbox", about="claim"
+            )
         claimed.release()
         return None
+
+    def _prove_locks(self) -> None:
+        """Raises ``OutboxUnavailableError`` where a lock does not keep a second opener out, or cannot be asked for by one.
+
+        Network file systems have locks that work for who writes a file and not for who comes to send it.
+        """
+        path = os.path.join(self.directory, self._new_name() + ".tmp")
+        with self.lock:  # no fork while these are open: they are in no list
+            first = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+            try:
+                fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                second = _open_to_lock(path)
+                try:
+                    fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return
+                finally:
+                    os.close(second)
+            except OSError as error:
+                raise OutboxUnavailableError(f"files in {self.directory} cannot be locked: {error}") from error
+            finally:
+                os.close(first)
+                os.unlink(path)
+        raise OutboxUnavailableError(f"locks keep nobody out in {self.directory}")
 
     def _write_segment(self, path: str, records: List[Record]) -> Tuple[int, _Identity]:
         """Write a whole segment under a name that appears, or changes its contents, only when it is complete.
@@ -516,30 +592,20 @@ def _write_all(fd: int, data: bytes) -> None:
         raise OSError(f"short write to the outbox: {written} of {len(data)} bytes")
 
 
-def _is_held(path: str) -> bool:
-    """True if a process has the segment's lock."""
+def _open_to_lock(path: str) -> int:
+    """For reading and, as locks on network file systems ask for it, writing; for reading where the disk is read-only."""
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
-        fcntl.flock(fd, fcntl.LOCK_UN)  # a child forked meanwhile has this descriptor too, and would keep the lock
-        return False
-    finally:
-        os.close(fd)
+        return os.open(path, os.O_RDWR | flags)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        return os.open(path, os.O_RDONLY | flags)
 
 
 def _identity(status: os.stat_result) -> _Identity:
     """Device and inode: what tells whether a descriptor's number is still the file we opened."""
     return status.st_dev, status.st_ino
-
-
-def _new_name() -> str:
-    return f"{time.time_ns():020d}-{os.getpid()}-{uuid.uuid4().hex[:8]}{SUFFIX}"
 
 
 def _files(root: str) -> List[Tuple[str, str, int]]:
