@@ -127,10 +127,12 @@ class RecordingProcessor(SpanProcessor):
         """One bounded attempt to deliver what waits (law 4). What still waits in memory goes to the disk if that takes it."""
         self.force_flush(int(self.exit_timeout_s * 1000))
         if self.memory is not None:
-            diagnostics.guarded("save", self._save, self.memory)
+            # Also what a silent server has been sent: twice is better than not at all.
+            diagnostics.guarded("save", self._save, self.memory, True)
+        diagnostics.guarded("leave", self.store.leave)
 
-    def _save(self, memory: MemoryStore) -> None:
-        waiting = memory.take_all()
+    def _save(self, memory: MemoryStore, in_hand: bool = False) -> None:
+        waiting = memory.take_all(in_hand=in_hand)
         for index, record in enumerate(waiting):
             try:
                 self.store.append(*record)

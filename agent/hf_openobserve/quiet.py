@@ -1,4 +1,4 @@
-"""Imports without a word: the packages we import may warn at import, and the application's stderr is not ours (law 1).
+"""Imports and requests without a word: the packages we use may warn or log, and the application's stderr is not ours (law 1).
 
 ``warnings.catch_warnings`` would replace the filters of the whole process and put old ones back over what other threads
 have set meanwhile. Here one entry is added in front, for these packages alone, and that entry is taken out again.
@@ -6,7 +6,9 @@ have set meanwhile. Here one entry is added in front, for these packages alone, 
 
 from __future__ import annotations
 
+import logging
 import re
+import threading
 import warnings
 from contextlib import contextmanager
 from typing import Any, Iterator
@@ -28,3 +30,24 @@ def imports() -> Iterator[None]:
     finally:
         if entry in filters:
             filters.remove(entry)
+
+
+_HTTP_LOGGERS = ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry", "requests.sessions")
+
+_here = threading.local()
+
+
+def _is_the_applications(_: logging.LogRecord) -> bool:
+    return not getattr(_here, "sending", False)
+
+
+@contextmanager
+def http_logging() -> Iterator[None]:
+    """Keep what requests and urllib3 log of the requests made within, on this thread, out of every handler."""
+    for name in _HTTP_LOGGERS:
+        logging.getLogger(name).addFilter(_is_the_applications)  # once, however often it is added
+    _here.sending = True
+    try:
+        yield
+    finally:
+        _here.sending = False

@@ -229,7 +229,7 @@ def test_the_end_of_a_segment_that_was_half_delivered_is_kept(env, root, openobs
 
 def test_a_span_that_the_server_cannot_read_is_set_aside(env, root, openobserve):
     directory = outboxes.leave(root, "local", record(name="bad"), record(name="good"))
-    openobserve.script(400, 400)
+    openobserve.script(400, Answer(), 400)  # both together, none, the bad one
     status, shown = ship_json([], env)
     assert (status, shown["accepted"], shown["set_aside"], shown["remaining"]) == (1, 1, 1, 0)
     assert names(openobserve.rows()) == ["good", "hf-openobserve outbox"]
@@ -238,6 +238,14 @@ def test_a_span_that_the_server_cannot_read_is_set_aside(env, root, openobserve)
     assert len(spans_in(aside)) == 1
     # Whoever runs it again is not told of it again.
     assert ship_json([], env)[0] == 0
+
+
+def test_a_server_that_refuses_whatever_it_is_sent_costs_no_span(env, root, openobserve):
+    outboxes.leave(root, "local", call(), call())
+    openobserve.script(*[400] * 4)
+    status, shown = ship_json([], env)
+    assert (status, shown["accepted"], shown["set_aside"], shown["remaining"]) == (1, 0, 0, 2)
+    assert "refuses every request" in shown["failure"]
 
 
 def test_a_span_that_can_be_neither_sent_nor_set_aside_is_counted(env, root, openobserve):

@@ -53,9 +53,15 @@ def partial(rejected, reason=SENTENCE):
         # A wrong address or a proxy in between: no span is guilty of it, and none may be put aside for it.
         (405, BLOCKED),
         (407, BLOCKED),
+        (410, BLOCKED),
+        (411, BLOCKED),
+        (421, BLOCKED),
+        (426, BLOCKED),
+        (431, BLOCKED),
+        (451, BLOCKED),
         (408, RETRY),
         (413, TOO_LARGE),
-        (415, REFUSED),
+        (415, BLOCKED),
         (422, REFUSED),
         (429, RETRY),
         (500, RETRY),
@@ -95,7 +101,7 @@ def test_the_outcome_of_a_status(status, outcome):
             id="json-partial-number",
         ),
         pytest.param({}, b"", 0, "", id="no-type"),
-        pytest.param({"content-type": "text/html"}, b"<html>", 0, "", id="a-page"),
+        pytest.param({"content-type": "text/plain"}, b"ok", 0, "", id="a-word"),
         pytest.param(PROTOBUF, b"\xff\xff\xff", 0, "", id="broken-protobuf"),
         pytest.param(JSON, b"nonsense", 0, "", id="broken-json"),
         pytest.param(JSON, b"[1]", 0, "", id="a-list"),
@@ -108,6 +114,12 @@ def test_the_outcome_of_a_status(status, outcome):
 @pytest.mark.parametrize("status", [200, 206])
 def test_what_a_success_says_of_rejected_spans(status, headers, body, rejected, reason):
     assert answers.judge(status, headers, body) == answers.Verdict(ACCEPTED, reason, rejected)
+
+
+@pytest.mark.parametrize("status", [200, 203, 206])
+def test_a_web_page_has_stored_nothing(status):
+    verdict = answers.judge(status, {"content-type": "text/html; charset=utf-8"}, b"<html>Please sign in")
+    assert verdict == answers.Verdict(BLOCKED, f"it answers with a web page ({status}); check OPENOBSERVE_URL")
 
 
 @pytest.mark.parametrize(

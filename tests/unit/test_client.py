@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import json
@@ -162,6 +163,44 @@ def test_a_client_certificate_and_its_key(openobserve, monkeypatch):
     assert seen == [("/c.pem", "/key.pem"), "/c.pem"]
 
 
+def closing_server(first_bytes):
+    """A server that reads a little of what the client says, answers with these bytes, and closes."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(64)
+                    connection.sendall(first_bytes)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listening
+
+
+@pytest.mark.parametrize(
+    ("first_bytes", "outcome"),
+    [(b"", RETRY), (b"HTTP/1.1 400 Bad Request\r\n\r\n", BLOCKED)],
+    ids=["closes", "speaks-no-tls"],
+)
+def test_a_connection_that_breaks_while_it_is_made_is_nobodys_mistake(openobserve, first_bytes, outcome):
+    with closing_server(first_bytes) as listening:
+        address = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        client = Client(destination(openobserve, base_url=address, endpoint=address + "/v1/traces"))
+        verdict = client.send([span()])
+        client.close()
+    assert (verdict.outcome, verdict.timed_out) == (outcome, False)
+
+
+def test_requests_of_ours_are_not_in_the_applications_log(client, caplog):
+    caplog.set_level("DEBUG")
+    assert client.send([span()]).outcome == ACCEPTED
+    assert [entry.getMessage() for entry in caplog.records] == []
+    requests.get(client.destination.base_url + "/config", timeout=10)
+    assert any("/config" in entry.getMessage() for entry in caplog.records), "the application's own are"
+
+
 # Which server it is.
 
 
@@ -214,21 +253,25 @@ class Gateway:
 
     def __init__(self, *answers):
         self.answers = list(answers)
+        self.asked = []
         self.exported = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
+                outer.asked.append(self.path)
                 self.reply(*answer)
 
             def do_POST(self):
                 outer.exported.append(gzip.decompress(self.rfile.read(int(self.headers["content-length"]))))
                 self.reply(200, b"")
 
-            def reply(self, status, body, length=None):
+            def reply(self, status, body, length=None, headers=None):
                 """``length``: what the header says, where the body breaks off before that."""
                 self.send_response(status)
+                for name, value in (headers or {}).items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body) if length is None else length))
                 self.end_headers()
                 self.wfile.write(body)
@@ -288,6 +331,28 @@ def test_of_a_long_answer_only_the_beginning_is_read():
         assert client.send([span(1)]).outcome == ACCEPTED
         assert client.server_version() is None
         client.close()
+
+
+def test_a_gateway_that_lets_nothing_through_but_spans_gets_them(monkeypatch):
+    with Gateway((503, b"no such backend")) as server:
+        client = Client(destination(server))
+        outcomes = [client.send([span(1, **USAGE)]).outcome for _ in range(5)]
+        assert outcomes == [RETRY, RETRY, RETRY, ACCEPTED, ACCEPTED]
+        assert len(server.asked) == 4, "and is not asked each time"
+        assert b"llm.usage.tokens" not in b"".join(server.exported), "which an older server could not have"
+        server.answers[:] = [(200, b'{"version": "v0.93.0"}')]
+        monkeypatch.setattr(client, "_ask_version_after", 0.0)
+        assert client.send([span(1, **USAGE)]).outcome == ACCEPTED
+        client.close()
+    assert b"llm.usage.tokens" in server.exported[-1]
+
+
+def test_the_pause_that_is_asked_for_instead_of_the_version_is_kept():
+    with Gateway((429, b"", None, {"Retry-After": "30"})) as server:
+        client = Client(destination(server))
+        verdict = client.send([span(1)])
+        client.close()
+    assert (verdict.outcome, verdict.retry_after_s) == (RETRY, 30)
 
 
 def test_an_unreachable_server_is_asked_again(openobserve):

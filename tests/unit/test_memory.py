@@ -50,6 +50,15 @@ def test_what_is_not_deleted_waits_in_its_place():
     assert starts(store) == [0, 1, 2, 3]
 
 
+def test_what_is_being_sent_can_be_taken_too():
+    store = filled(3)
+    for claimed in store.claim():
+        claimed.keep(claimed.records[1:])
+        assert [start for start, _ in store.take_all()] == []
+        assert [start for start, _ in store.take_all(in_hand=True)] == [1, 2]
+    assert starts(store) == []
+
+
 def test_what_is_kept_goes_before_what_came_meanwhile():
     store = filled(3)
     for claimed in store.claim():

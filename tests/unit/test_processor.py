@@ -32,6 +32,9 @@ class Disk:
     def spans(self):
         return sum(len(list(segment.iter_records(path))) for path in self.store.segments())
 
+    def leave(self):
+        self.store.leave()
+
     def after_fork_in_child(self):
         self.store.after_fork_in_child()
 
@@ -112,6 +115,19 @@ def test_at_the_end_what_waits_in_memory_goes_to_the_disk_if_that_takes_it(proce
     disk.full = False
     processor.shutdown()
     assert (disk.spans(), processor.memory.take_all()) == (2, [])
+
+
+def test_at_the_end_what_a_silent_server_has_been_sent_goes_to_the_disk_too(processor, disk, end_spans):
+    disk.full = True
+    end_spans(3)
+    claims = processor.memory.claim()
+    in_hand = next(claims)
+    disk.full = False
+    processor.shutdown()
+    assert (len(in_hand.records), disk.spans()) == (3, 3)
+    in_hand.keep(in_hand.records[1:])  # the sender's thread comes to itself once more
+    claims.close()
+    assert processor.memory.take_all(in_hand=True) == []
 
 
 def test_a_forked_child_starts_with_nothing_of_its_parents(processor, disk, end_spans):

@@ -326,6 +326,34 @@ def test_it_tries_again_after_its_pause_though_no_further_span_comes(outbox, ope
     openobserve.wait_for_rows(1, timeout=4)
 
 
+def test_a_server_that_stores_and_answers_late_is_waited_for(outbox, openobserve, monkeypatch):
+    """Sent again and again as they were, the spans would be stored each time."""
+    monkeypatch.setattr(sender_module, "IDLE_SCAN_S", 0.05)
+    openobserve.script(*[Answer(delay_s=0.6)] * 20)
+    made = outbox(openobserve, timeout_s=0.25)
+    made.append(1, 2)
+    assert [made.sender.deliver() for _ in range(3)] == [False, False, True]
+    for number in range(3, 10):
+        made.append(number)
+        assert made.sender.deliver() is True
+    rows = names(openobserve.rows())
+    assert sorted(set(rows)) == sorted(f"span {number}" for number in range(1, 10))
+    assert len(rows) <= 9 + 2 * 2
+
+
+def test_requests_that_are_not_answered_in_time_get_smaller_and_grow_again(outbox, monkeypatch):
+    monkeypatch.setattr(sender_module, "BACKOFF_BASE_S", 0.0)
+    slow, fine = Verdict(RETRY, "ReadTimeout", timed_out=True), Verdict(ACCEPTED)
+    made = outbox(client=StubClient(slow, slow, slow, fine))
+    for number in range(64):
+        made.append(number, text="x" * 60_000)
+    assert [made.sender.deliver() for _ in range(4)] == [False, False, False, True]
+    sizes = [sum(map(len, payloads)) for payloads in made.client.sent]
+    assert [max(sizes[index : index + 1]) for index in range(3)] == sorted(sizes[:3], reverse=True)
+    assert sizes[3] < sizes[0] / 4
+    assert sizes[-2] > sizes[3]
+
+
 def test_a_server_that_was_away_gets_everything(outbox, openobserve, monkeypatch):
     monkeypatch.setattr(sender_module, "IDLE_SCAN_S", 0.05)
     made = outbox(openobserve)
@@ -482,6 +510,40 @@ def test_a_span_too_large_for_other_reasons_is_set_aside(outbox):
     assert [start for start, _ in segment.iter_records(str(aside))] == [1]
 
 
+PAGE = Answer(400, {"content-type": "text/html"}, "The plain HTTP request was sent to HTTPS port")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (PAGE, "refuses every request (400: The plain HTTP request was sent to HTTPS port); check OPENOBSERVE_URL"),
+        (422, "refuses every request"),
+        (Answer(200, {"content-type": "text/html"}, "<html>Please sign in"), "answers with a web page (200)"),
+    ],
+    ids=["400", "422", "page"],
+)
+def test_a_server_that_takes_nothing_costs_no_span(outbox, openobserve, answer, said, capsys):
+    openobserve.script(*[answer] * 4)
+    made = outbox(openobserve)
+    made.append(*range(64))
+    assert [made.sender.deliver() for _ in range(2)] == [False, False]
+    assert len(exports(openobserve)) <= 4, "no span is looked for that is guilty of it"
+    assert made.waiting() == list(range(64))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert any(made.sender.deliver() for _ in range(4)), "until a person has mended it"
+    assert len(openobserve.rows()) == 64
+
+
+def test_a_server_that_fails_while_it_is_asked_whether_it_takes_anything(outbox, openobserve):
+    openobserve.script(PAGE, Answer(503, {"retry-after": "7"}))
+    made = outbox(openobserve)
+    made.append(1, 2)
+    assert made.sender.deliver() is False
+    assert 6 < made.sender.wait_s() <= 7
+    assert made.waiting() == [1, 2]
+
+
 def test_a_refused_span_that_cannot_be_set_aside_does_not_double_the_others(outbox, choosy, monkeypatch):
     made = outbox(choosy)
 
@@ -514,8 +576,30 @@ def test_what_cannot_be_kept_apart_is_not_an_end(outbox, openobserve, monkeypatc
         with contextlib.suppress(OSError):
             made.sender.deliver()
     made.sender.deliver()
-    assert set(names(openobserve.rows())) == {"span 0", "span 1", "span 2"}
+    assert names(openobserve.rows()) == ["span 0", "span 1", "span 2"]
     assert made.waiting() == []
+
+
+@pytest.mark.parametrize("turns", [1, 4])
+def test_a_full_disk_repeats_nothing_that_was_accepted(outbox, openobserve, monkeypatch, turns):
+    monkeypatch.setattr(sender_module, "MAX_BATCH_SPANS", 2)
+    openobserve.script(*[Answer(), 503] + [503] * (turns - 1))
+    made = outbox(openobserve)
+    made.sender = Sender(made.store, made.client, window_s=3600)
+    append_at(made, 7200)  # expires, and cannot be taken out
+    append_at(made, 0, 0, 0)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(made.store, "_write_segment", full)
+    for _ in range(turns):
+        assert made.sender.deliver() is False
+    assert made.sender.deliver() is True
+    assert len(names(openobserve.rows())) == 3
+    assert counters.read(made.store.directory)["expired"] == 1
+    assert made.waiting() == []
+    assert made.sender._left == {}
 
 
 def test_only_what_was_not_accepted_is_sent_again(outbox, openobserve, monkeypatch):

@@ -237,6 +237,9 @@ class WaitingStore(store.DirectoryStore):
     def _open(self) -> None:
         """There is no segment of our own: nothing is appended."""
 
+    def _prove_locks(self) -> None:
+        """Nothing is created here: a full disk must not stop what makes room. A claim that is denied says why."""
+
 
 class _PartOfClaim:
     """The spans of a claimed segment that are to be sent; the ``rest`` stays in the outbox whatever becomes of them."""
@@ -244,6 +247,7 @@ class _PartOfClaim:
     def __init__(self, whole: store.Claim, records: List[store.Record], rest: List[store.Record]) -> None:
         self._whole = whole
         self._rest = rest
+        self.path = whole.path
         self.records = records
         self.expired: List[store.Record] = []
 
@@ -310,6 +314,13 @@ class ForegroundSender(Sender):
         """As the base class, and counted."""
         super().expired(records, from_store)
         self._tally.expired += len(records)
+
+    def takes_nothing(self, verdict: answers.Verdict) -> Optional[answers.Verdict]:
+        """As the base class; then the attempt has failed."""
+        nothing = super().takes_nothing(verdict)
+        if nothing is not None:
+            self._tally.failure = nothing
+        return nothing
 
     def tell(self, payload: bytes) -> answers.Verdict:
         """As the base class: what it tells of is counted, not the telling."""

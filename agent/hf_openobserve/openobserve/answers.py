@@ -20,6 +20,9 @@ BLOCKED = "blocked"  # nothing will be taken until a person changes something; n
 REFUSED = "refused"  # this request will never be taken: find the guilty span by splitting
 TOO_LARGE = "too large"  # this request will never be taken, a smaller one may
 
+_NO_SPANS_FAULT = frozenset((405, 406, 407, 410, 411, 415, 421, 426, 428, 431, 451))
+"""What a page that takes no POST, a proxy on the way, or another server says of the request as such."""
+
 LONGEST_WAIT_S = 5 * 3600.0
 """What ``Retry-After`` may ask for at the most: an OpenObserve server takes no span that is older than five hours."""
 
@@ -31,11 +34,15 @@ class Verdict(NamedTuple):
     reason: str = ""
     rejected: int = 0
     retry_after_s: Optional[float] = None
+    timed_out: bool = False
+    """The request has been sent, and no answer came in time: the server may have stored it all the same."""
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
     """The verdict on one answer. ``headers`` is case-insensitive or has lower-case names."""
     if 200 <= status < 300:
+        if "html" in headers.get("content-type", ""):  # a page to log in, or what a web server says to everybody
+            return Verdict(BLOCKED, f"it answers with a web page ({status}); check OPENOBSERVE_URL")
         rejected, reason = _partial_success(headers.get("content-type", ""), body)
         return Verdict(ACCEPTED, reason, rejected)
     if 300 <= status < 400:
@@ -44,7 +51,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
         return Verdict(BLOCKED, f"it refuses the credentials ({status}: {_text(body)}); check OPENOBSERVE_AUTH_TOKEN")
     if status == 404:
         return Verdict(BLOCKED, f"it knows no such address or organization (404: {_text(body)}); check OPENOBSERVE_URL")
-    if status in (405, 407):  # a page that takes no POST, a proxy on the way
+    if status in _NO_SPANS_FAULT:
         return Verdict(BLOCKED, f"it takes no spans there ({status}: {_text(body)}); check OPENOBSERVE_URL")
     if status in (408, 429) or status >= 500:
         return Verdict(RETRY, f"{status}: {_text(body)}", retry_after_s=_retry_after(headers.get("retry-after", "")))

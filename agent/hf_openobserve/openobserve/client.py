@@ -22,6 +22,12 @@ SERVER_DERIVED = frozenset({"llm.usage.tokens.input", "llm.usage.tokens.output",
 _SHORTEST_SECRET = 8
 _CONFIG_TIMEOUT_S = 5.0
 _CONNECT_TIMEOUT_S = 3.0
+_MOST_PATIENCE = 4
+"""Times ``OPENOBSERVE_TIMEOUT``. Waiting is free; spans that are sent again are stored again."""
+_VERSION_REFUSALS = 3
+_ASK_VERSION_AGAIN_S = 60.0
+_TLS_MISTAKES = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "doesn't match", "UNKNOWN_CA", "HTTP_REQUEST")
+"""Of a certificate, or of an address that speaks no TLS: what only a person can mend."""
 _MAX_ANSWER_BYTES = 64 * 1024
 """Whatever stands at a wrong address may answer without end."""
 _GZIP_LEVEL = 3
@@ -37,58 +43,104 @@ class Client:
         self._session: Any = None
         self._version: Optional[Tuple[int, ...]] = None
         self._version_asked = False
+        self._version_refusals = 0
+        self._ask_version_after = 0.0
+        self._patience = 1
+        """How many times the configured timeout an answer is waited for."""
 
     def send(self, payloads: List[bytes]) -> answers.Verdict:
         """POST the spans as one request. Never raises: a connection that fails is a ``RETRY``."""
         requests = import_requests()
+        timeout_s = self.destination.timeout_s
         try:
-            if self._is_old_server():
-                payloads = [otlp.drop_attributes(payload, SERVER_DERIVED) for payload in payloads]
-            body = b"".join(payloads)
-            headers = {"Content-Type": "application/x-protobuf"}
-            if self.destination.gzip:
-                headers["Content-Encoding"] = "gzip"
-                body = gzip.compress(body, _GZIP_LEVEL)
-            response = self._http().post(
-                self.destination.endpoint,
-                data=body,
-                headers=headers,
-                timeout=(min(_CONNECT_TIMEOUT_S, self.destination.timeout_s), self.destination.timeout_s),
-                verify=self._verify,
-                allow_redirects=False,
-                stream=True,
-            )
-            verdict = answers.judge(response.status_code, response.headers, self._content(response))
+            with quiet.http_logging():
+                verdict = self._cannot_say_its_version()
+                if verdict is None:
+                    response = self._post(payloads, timeout_s)
+                    verdict = answers.judge(response.status_code, response.headers, self._content(response))
         except requests.exceptions.SSLError as error:
-            verdict = answers.Verdict(answers.BLOCKED, f"TLS failed ({_innermost(error)})")
+            self.close()
+            # Anything else is a connection that breaks while it is made, as behind a balancer that starts.
+            is_ours = any(name in str(error) for name in _TLS_MISTAKES)
+            verdict = answers.Verdict(
+                answers.BLOCKED if is_ours else answers.RETRY, f"TLS failed ({_innermost(error)})"
+            )
         except Exception as error:  # noqa: BLE001 - whatever an address, a proxy or an answer makes the library raise
             self.close()  # a connection in an unknown state is not used again
             self._version_asked = False  # when it is back it may be another version
             # Errors of an address (no scheme, no such host name) are ValueErrors: asking again would not help.
             outcome = answers.BLOCKED if isinstance(error, ValueError) else answers.RETRY
-            verdict = answers.Verdict(outcome, _innermost(error))
+            timed_out = isinstance(error, requests.exceptions.ReadTimeout)
+            if timed_out:  # sent once more as it was, it would time out once more, and may be stored each time
+                self._patience = min(_MOST_PATIENCE, self._patience * 2)
+            verdict = answers.Verdict(outcome, _innermost(error), timed_out=timed_out)
         return verdict._replace(reason=self._without_secrets(verdict.reason))
 
-    def server_version(self) -> Optional[Tuple[int, ...]]:
-        """(major, minor) of an OpenObserve server, asked once; None where it does not tell.
+    def _post(self, payloads: List[bytes], timeout_s: float) -> Any:
+        if self._may_derive_usage:
+            payloads = [otlp.drop_attributes(payload, SERVER_DERIVED) for payload in payloads]
+        body = b"".join(payloads)
+        headers = {"Content-Type": "application/x-protobuf"}
+        if self.destination.gzip:
+            headers["Content-Encoding"] = "gzip"
+            body = gzip.compress(body, _GZIP_LEVEL)
+        return self._http().post(
+            self.destination.endpoint,
+            data=body,
+            headers=headers,
+            timeout=(min(_CONNECT_TIMEOUT_S, timeout_s), timeout_s * self._patience),
+            verify=self._verify,
+            allow_redirects=False,
+            stream=True,
+        )
 
-        Raises ``requests.exceptions.RequestException`` if it cannot be reached: then nothing can be sent either.
+    @property
+    def _may_derive_usage(self) -> bool:
+        """True for an older server, and for one that cannot be asked."""
+        if not self._version_asked:
+            return True
+        return self._version is not None and self._version < FIRST_VERSION_WITHOUT_DERIVED_USAGE
+
+    def _cannot_say_its_version(self) -> Optional[answers.Verdict]:
+        """Ask an OpenObserve server for its version, once. The verdict if it says that it cannot answer now.
+
+        What it would do with a span is not known then, so none is sent; but not for ever: a gateway may let nothing
+        through but spans. Then they go without what an older server derives itself.
+
+        Raises ``requests.exceptions.RequestException`` if the server cannot be reached: then nothing can be sent either.
         """
-        if not self._version_asked and self.destination.base_url:
-            response = self._http().get(
-                self.destination.base_url + "/config",
-                timeout=_CONFIG_TIMEOUT_S,
-                verify=self._verify,
-                allow_redirects=False,
-                stream=True,
-            )
-            body = self._read(response, _CONFIG_TIMEOUT_S)
-            if answers.judge(response.status_code, response.headers, b"").outcome == answers.RETRY:
-                response.raise_for_status()  # it cannot say so now: what it would do with a span is not known
+        if not self.destination.base_url:
             self._version_asked = True
-            if response.status_code == 200:
-                self._version = parse_version(body.decode("utf-8", "replace"))
-            diagnostics.debug(f"server version: {self._version}")
+        if self._version_asked or time.monotonic() < self._ask_version_after:
+            return None
+        response = self._http().get(
+            self.destination.base_url + "/config",
+            timeout=_CONFIG_TIMEOUT_S,
+            verify=self._verify,
+            allow_redirects=False,
+            stream=True,
+        )
+        body = self._read(response, _CONFIG_TIMEOUT_S)
+        verdict = answers.judge(response.status_code, response.headers, body)
+        if verdict.outcome == answers.RETRY:
+            self._version_refusals += 1
+            if self._version_refusals <= _VERSION_REFUSALS:
+                return verdict
+            self._ask_version_after = time.monotonic() + _ASK_VERSION_AGAIN_S
+            return None
+        self._version_asked = True
+        self._version_refusals = 0
+        if response.status_code == 200:
+            self._version = parse_version(body.decode("utf-8", "replace"))
+        diagnostics.debug(f"server version: {self._version}")
+        return None
+
+    def server_version(self) -> Optional[Tuple[int, ...]]:
+        """(major, minor) of an OpenObserve server; None where it has not told.
+
+        Raises ``requests.exceptions.RequestException`` if it cannot be reached.
+        """
+        self._cannot_say_its_version()
         return self._version
 
     def close(self) -> None:
@@ -104,7 +156,7 @@ class Client:
     def _content(self, response: Any) -> bytes:
         """The answer's body; empty if it breaks off: the status has said what became of the spans."""
         try:
-            return self._read(response, self.destination.timeout_s)
+            return self._read(response, self.destination.timeout_s * self._patience)
         except Exception as error:  # noqa: BLE001
             diagnostics.debug(f"the body of a {response.status_code} cannot be read: {type(error).__name__}")
             self.close()
@@ -135,10 +187,6 @@ class Client:
             if len(secret) >= _SHORTEST_SECRET:
                 text = text.replace(secret, "***")
         return text
-
-    def _is_old_server(self) -> bool:
-        version = self.server_version()
-        return version is not None and version < FIRST_VERSION_WITHOUT_DERIVED_USAGE
 
     def _http(self) -> Any:
         if self._session is None:

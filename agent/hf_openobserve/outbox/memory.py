@@ -22,6 +22,8 @@ class MemoryStore:
         self.lock = threading.RLock()
         self._waiting: Deque[Record] = deque()
         self._bytes = 0
+        self._in_hand: List[MemoryClaim] = []
+        """What is being sent."""
         self._lost: List[int] = []
         """How many since the last ``make_room``, and the start of the first and the last of them."""
         self.counters = counters.Counters()
@@ -43,14 +45,18 @@ class MemoryStore:
     def seal(self) -> None:
         """Nothing to close."""
 
+    def leave(self) -> None:
+        """Nothing stays behind."""
+
     def claim(self) -> Iterator[MemoryClaim]:
         """What waits now, in portions of about one request."""
         with self.lock:
             remaining = len(self._waiting)
         while remaining > 0:
-            claimed = MemoryClaim(self, self._take(remaining))
+            claimed = self._take(remaining)
             remaining -= len(claimed.records)
             if not claimed.records:
+                claimed.release()
                 return
             try:
                 yield claimed
@@ -75,10 +81,11 @@ class MemoryStore:
         self.counters.add(counters.EVICTED, lost[1:], lost[0])
         return lost[0]
 
-    def take_all(self) -> List[Record]:
-        """All that waits, which is the caller's then."""
+    def take_all(self, *, in_hand: bool = False) -> List[Record]:
+        """All that waits, which is the caller's then. ``in_hand``: also what is being sent, and may arrive all the same."""
         with self.lock:
-            taken = list(self._waiting)
+            taken = [record for claimed in self._in_hand if in_hand for record in claimed.take()]
+            taken += self._waiting
             self._waiting.clear()
             self._bytes = 0
         return taken
@@ -87,10 +94,11 @@ class MemoryStore:
         """The parent sends what it has: the child starts empty, so that nothing is sent twice."""
         self.lock = threading.RLock()
         self._waiting.clear()
+        self._in_hand = []
         self._bytes, self._lost = 0, []
         self.counters.after_fork_in_child()
 
-    def _take(self, limit: int) -> List[Record]:
+    def _take(self, limit: int) -> MemoryClaim:
         taken: List[Record] = []
         size = 0
         with self.lock:
@@ -98,10 +106,16 @@ class MemoryStore:
                 taken.append(self._waiting.popleft())
                 size += len(taken[-1][1])
             self._bytes -= size
-        return taken
+            claimed = MemoryClaim(self, taken)
+            self._in_hand.append(claimed)
+        return claimed
 
-    def _put_back(self, records: List[Record]) -> None:
+    def put_back(self, claimed: MemoryClaim) -> None:
+        """It is no longer in hand; what of it has not been delivered waits again, before all others."""
         with self.lock:
+            if claimed in self._in_hand:
+                self._in_hand.remove(claimed)
+            records = claimed.take()
             self._waiting.extendleft(reversed(records))
             self._bytes += sum(len(payload) for _, payload in records)
 
@@ -109,10 +123,14 @@ class MemoryStore:
 class MemoryClaim:
     """Spans taken out of the store; what is not deleted goes back at ``release``."""
 
+    path = ""
+    """As of ``store.Claim``: there is none."""
+
     def __init__(self, store: MemoryStore, records: List[Record]) -> None:
         self._store = store
         self.records = records
         self._left = records
+        self._taken = False
         self.expired: List[Record] = []
         self.held = False
         """As of ``store.Claim``."""
@@ -123,10 +141,15 @@ class MemoryClaim:
 
     def keep(self, records: List[Record]) -> None:
         """Only ``records`` remain to be sent."""
-        self._left = records
+        if not self._taken:
+            self._left = records
+
+    def take(self) -> List[Record]:
+        """What has not been delivered, which is the caller's from now on."""
+        self._taken = True
+        left, self._left = self._left, []
+        return left
 
     def release(self) -> None:
         """Put back what is left. Idempotent."""
-        left, self._left = self._left, []
-        if left:
-            self._store._put_back(left)  # noqa: SLF001 - one module, two halves
+        self._store.put_back(self)

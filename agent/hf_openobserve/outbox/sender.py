@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
 
 from hf_openobserve import diagnostics
 from hf_openobserve.openobserve import answers
@@ -48,6 +48,7 @@ MAX_BATCH_SEGMENTS = 32
 _PORTIONS_IN_BOUND = 8
 SMALLEST_BATCH_BYTES = 64 * 1024
 """However little a gateway takes in one request: one span more or less is not what it minds."""
+_MOST_HALVINGS = 6
 SMALLEST_CUT_BYTES = 16 * 1024
 """A span that is still too large for the server at this size is not cut further."""
 
@@ -63,6 +64,9 @@ class Sender:
         """Of the last span recorded: what was lost is reported under it."""
         self._window_s = window_s
         self._max_batch_bytes = MAX_BATCH_BYTES
+        self._timeouts = 0
+        self._left: Dict[str, Set[int]] = {}
+        """Of segments that could not be written anew: hashes of the spans that are still to be sent."""
         self._reset()
 
     def wait_s(self) -> float:
@@ -240,7 +244,7 @@ class Sender:
         delivered = True
         claims = store.claim()
         # Small against the bound: what is held while it is sent cannot be dropped for room, and it is the oldest.
-        for portion in _portions(claims, min(self._max_batch_bytes, store.max_bytes // _PORTIONS_IN_BOUND)):
+        for portion in _portions(claims, min(self._batch_bytes, store.max_bytes // _PORTIONS_IN_BOUND)):
             try:
                 delivered = self._deliver_portion(portion, store)
             finally:
@@ -275,11 +279,15 @@ class Sender:
 
     def _fresh(self, claimed: AnyClaim, store: Store) -> List[Record]:
         """The records without those that began too long ago: the server would say 200 and drop them."""
+        records = claimed.records
+        left = self._left.get(claimed.path) if self._left else None
+        if left is not None:
+            records = [record for record in records if hash(record[1]) in left]
         if self._window_s is None:
-            return claimed.records
+            return records
         oldest = time.time_ns() - int(self._window_s * 1e9)
-        fresh = [record for record in claimed.records if record[0] >= oldest]
-        expired = [record for record in claimed.records if record[0] < oldest]
+        fresh = [record for record in records if record[0] >= oldest]
+        expired = [record for record in records if record[0] < oldest]
         if expired:
             claimed.expired = expired
             self._keep(claimed, fresh, store)
@@ -291,12 +299,16 @@ class Sender:
             claimed.keep(records)
         except Exception:  # noqa: BLE001 - a full disk: sending on is what makes room
             diagnostics.swallowed("keep")
+            left = [*records, *claimed.expired]
+            self._left[claimed.path] = {hash(payload) for _, payload in left}
         else:
+            self._left.pop(claimed.path, None)
             self._count_expired(claimed, store)  # only now: what is counted is gone
 
     def _done(self, claimed: AnyClaim, store: Store) -> None:
         """Nothing remains to be sent."""
         claimed.delete()
+        self._left.pop(claimed.path, None)
         self._count_expired(claimed, store)
 
     def _count_expired(self, claimed: AnyClaim, store: Store) -> None:
@@ -316,16 +328,23 @@ class Sender:
     def _send(self, records: List[Record], claimed: AnyClaim, store: Store) -> Tuple[List[Record], answers.Verdict]:
         """Send the records in batches. Returns those that must be sent again, and why."""
         verdict = answers.Verdict(answers.ACCEPTED)
-        pending = batches(records, self._max_batch_bytes)
+        taken = False
+        pending = batches(records, self._batch_bytes)
         while pending:
             batch = pending.pop(0)
             verdict = self._post(batch, store)
             if verdict.outcome == answers.ACCEPTED:
                 if pending:  # a process that is killed now must not send them twice
                     self._keep(claimed, [record for following in pending for record in following], store)
+                taken = True
             elif verdict.outcome in (answers.REFUSED, answers.TOO_LARGE):
                 if verdict.outcome == answers.TOO_LARGE:
                     self._remember_limit(batch)
+                elif not taken:
+                    nothing = self.takes_nothing(verdict)
+                    if nothing is not None:
+                        return [record for left in (batch, *pending) for record in left], nothing
+                    taken = True
                 if len(batch) > 1:
                     # One span the server cannot take spoils the request for all: halve until it stands alone.
                     pending[:0] = _halves(batch, by_bytes=verdict.outcome == answers.TOO_LARGE)
@@ -338,6 +357,22 @@ class Sender:
                 return [record for left in (batch, *pending) for record in left], verdict
         return [], verdict
 
+    def takes_nothing(self, verdict: answers.Verdict) -> Optional[answers.Verdict]:
+        """Whether the server refuses a request without a span as well: then no span is guilty of it, and why is told."""
+        empty = self.client.send([])
+        if empty.outcome == answers.ACCEPTED:
+            return None
+        if empty.outcome in (answers.REFUSED, answers.TOO_LARGE):
+            return answers.Verdict(
+                answers.BLOCKED, f"it refuses every request ({verdict.reason}); check OPENOBSERVE_URL"
+            )
+        return empty
+
+    @property
+    def _batch_bytes(self) -> int:
+        """Of one request: less after each one that was not answered in time, until one is."""
+        return max(min(SMALLEST_BATCH_BYTES, self._max_batch_bytes), self._max_batch_bytes >> self._timeouts)
+
     def _remember_limit(self, batch: List[Record]) -> None:
         """A gateway may take less than the server: the next requests are small enough at once."""
         size = sum(len(payload) for _, payload in batch)
@@ -347,7 +382,10 @@ class Sender:
         with self.importing:
             import_requests()
         verdict = self.client.send([payload for _, payload in batch])
+        if verdict.timed_out:
+            self._timeouts = min(_MOST_HALVINGS, self._timeouts + 1)
         if verdict.outcome == answers.ACCEPTED:
+            self._timeouts = max(0, self._timeouts - 1)
             starts = [start for start, _ in batch]
             rejected = min(verdict.rejected, len(batch))
             store.counters.add(counters.ACCEPTED, starts, len(batch) - rejected)
