@@ -102,6 +102,11 @@ def pause():
         time.sleep(0.01)
 
 
+def wait(seconds):
+    """The program goes about other things."""
+    time.sleep(seconds)
+
+
 def kill(name):
     """A signal to itself, right after the last call has returned."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell does to the commands it puts in the background
@@ -161,6 +166,22 @@ def children(method, number, count):
         process.join()
 
 
+def workers(number, count):
+    """As ``children``, by a server that has been loaded before: each makes a call every quarter of a second."""
+    client()
+    started = []
+    for _ in range(number):
+        worker = os.fork()
+        if worker == 0:
+            for _ in range(count):
+                ask()
+                time.sleep(0.25)
+            sys.exit(0)
+        started.append(worker)
+    for worker in started:
+        os.waitpid(worker, 0)
+
+
 def in_flight(count):
     """``count`` calls of one event loop, all of them begun before the first one is answered."""
     import asyncio
@@ -211,12 +232,14 @@ STEPS = {
         wide_span,
         old_spans,
         pause,
+        wait,
         kill,
         underscore_exit,
         fail,
         exit_in_thread,
         daemons,
         children,
+        workers,
         in_flight,
         killed_child,
         jump_back,

@@ -88,6 +88,11 @@ def status(*arguments: Any, **options: Any) -> Callable[[FakeOpenObserve, Path],
     return front(servers.refuses_exports(*arguments, **options))
 
 
+def exports(count: int) -> Callable[[Outcome], Sequence[str]]:
+    """So many requests had been made when the process had ended, and no more."""
+    return lambda outcome: [] if outcome.exports == count else [f"{outcome.exports} requests, not {count}"]
+
+
 def set_aside(count: int) -> Callable[[Outcome], Sequence[str]]:
     return lambda outcome: [] if outcome.set_aside == count else [f"{outcome.set_aside} spans set aside, not {count}"]
 
@@ -151,7 +156,15 @@ ROWS: Tuple[Row, ...] = (
         status(503, times=3),
         [until_delivered],
     ),
-    Row(SERVER, "429 with Retry-After: 30", "calls=5", 5, SHIP, status(429, {"Retry-After": "30"})),
+    Row(
+        SERVER,
+        "429 with Retry-After: 30",
+        "calls=5 wait=3",
+        5,
+        SHIP,
+        status(429, {"Retry-After": "30"}),
+        check=exports(1),
+    ),
     Row(SERVER, "302", "calls=5", 5, SHIP, status(302, {"Location": "https://elsewhere.invalid/"}), says="redirects"),
     Row(SERVER, "401, then the token is put right", "calls=5", 5, SHIP, servers.WrongToken, says="credentials"),
     Row(
@@ -175,6 +188,7 @@ ROWS: Tuple[Row, ...] = (
         PROCESS,
         pauses=[until_delivered],
         limits={"payload_bytes": 64 * 1024},
+        says="longest texts are cut",
         check=set_aside(0),
     ),
     Row(
@@ -199,6 +213,15 @@ ROWS: Tuple[Row, ...] = (
     Row(LIFE, "uncaught exception", "calls=5 fail", 5, PROCESS, at_exit=True),
     Row(LIFE, "`sys.exit` in a thread", "exit_in_thread=5", 5, PROCESS, at_exit=True),
     Row(LIFE, "fork with 8 children", "calls=1 children=fork,8,3", 25, PROCESS, at_exit=True, impossible=no_fork),
+    Row(
+        LIFE,
+        "17 workers, server down all the time",
+        "workers=17,12",
+        204,
+        SHIP,
+        servers.Refuses,
+        impossible=no_fork,
+    ),
     Row(
         LIFE,
         "forkserver with 2 children",

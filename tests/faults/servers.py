@@ -52,6 +52,11 @@ class Fault:
         """What a person sets to mend it, if it is not the server that changes."""
         return {}
 
+    @property
+    def exports(self) -> int:
+        """Exports that have arrived, mended or not, where that is counted."""
+        return 0
+
     def mend(self) -> None:
         """From now on the server is healthy."""
 
@@ -217,6 +222,10 @@ class Front(Fault):
     def url(self) -> str:
         return f"http://127.0.0.1:{self._listener.server_address[1]}"
 
+    @property
+    def exports(self) -> int:
+        return self._listener.exports
+
     def mend(self) -> None:
         self._listener.behaviour = behaves
 
@@ -306,6 +315,7 @@ class _Listener(socketserver.ThreadingTCPServer):
     def __init__(self, address: Any, behaviour: Behaviour, behind: Any) -> None:
         self.behaviour = behaviour
         self.behind = behind
+        self.exports = 0
         self.context: Optional[ssl.SSLContext] = None
         self.stopped = threading.Event()
         super().__init__(address, _Handler)
@@ -346,7 +356,9 @@ class _Handler(socketserver.StreamRequestHandler):
                 headers[name.strip().lower()] = value.strip()
             # A proxy is asked for the whole address.
             path = words[1] if words[1].startswith("/") else "/" + words[1].split("/", 3)[3]
-            if not self.server.behaviour(Exchange(self, words[0], path, headers)):
+            exchange = Exchange(self, words[0], path, headers)
+            self.server.exports += exchange.is_export
+            if not self.server.behaviour(exchange):
                 return
 
 

@@ -13,6 +13,9 @@ from faults import rows, running
 pytestmark = pytest.mark.timeout(300)
 
 
+ATTEMPTS = 3
+"""Of a row whose program ended late: its budget is the agent's matter, what the machine adds is not."""
+
 _bare = {}
 
 
@@ -30,7 +33,12 @@ def test_row(row, tmp_path):
     if row.impossible():
         pytest.skip(row.impossible())
     exit_timeout_s = running.PATIENT_EXIT_TIMEOUT_S if row.at_exit else running.EXIT_TIMEOUT_S
-    outcome = running.run(row, running.AGENT, tmp_path, exit_timeout_s)
+    for attempt in range(ATTEMPTS):
+        directory = tmp_path / str(attempt)
+        directory.mkdir()
+        outcome = running.run(row, running.AGENT, directory, exit_timeout_s)
+        if not running.late(outcome, bare(row), exit_timeout_s):
+            break
     assert running.complaints(row, outcome, bare(row), exit_timeout_s) == []
 
 

@@ -699,6 +699,25 @@ def test_segments_of_many_processes_are_one_request(outbox, openobserve):
     assert names(openobserve.rows()) == sorted(f"span {number}" for number in range(70))
 
 
+def test_what_was_accepted_is_counted_before_a_long_delivery_is_over(outbox, openobserve, monkeypatch):
+    monkeypatch.setattr(sender_module, "MAX_BATCH_SEGMENTS", 1)
+    made = outbox(openobserve)
+    seen = []
+    send = made.client.send
+
+    def counted(payloads):
+        with contextlib.suppress(OSError):
+            seen.append(counters.read(made.store.directory)["accepted"])
+        return send(payloads)
+
+    monkeypatch.setattr(made.client, "send", counted)
+    for number in range(4):
+        made.append(number)
+        made.store.seal()
+    assert made.sender.deliver() is True
+    assert seen == [1, 2, 3]
+
+
 def test_segments_of_one_refused_request_are_sent_one_by_one(outbox, choosy):
     made = outbox(choosy)
     for number in range(6):

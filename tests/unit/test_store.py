@@ -492,6 +492,17 @@ def test_what_is_dropped_is_counted_where_it_belongs(open_store):
     assert store.counters.untold() == ({"evicted": 10}, 1, 9), "the one that was set aside is not lost a second time"
 
 
+def test_what_is_dropped_is_counted_though_another_process_counts_just_then(open_store):
+    other = filled(open_store, 3, destination="other")
+    store = open_store(max_bytes=2500)
+    with open(os.path.join(other.directory, counters.FILE_NAME), "wb") as busy:
+        store_module.fcntl.flock(busy, store_module.fcntl.LOCK_EX)
+        assert store.make_room() >= 1
+    assert counters.read(other.directory)["evicted"] == 0
+    store.make_room()
+    assert counters.read(other.directory)["evicted"] >= 1
+
+
 def test_the_bound_holds_while_many_processes_write(open_store, root):
     """Each by itself and at its own pace, as programs without a server do: nobody sends, and nobody closes for others."""
     bound = 4 * MIB

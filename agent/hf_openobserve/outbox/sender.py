@@ -250,6 +250,7 @@ class Sender:
             finally:
                 for claimed in portion:
                     claimed.release()
+            diagnostics.guarded("counters", store.counters.flush)  # a process may be killed in a long delivery
             if not delivered:
                 break
         diagnostics.guarded("make room", store.make_room)

@@ -84,6 +84,8 @@ class DirectoryStore:
         self.lock = threading.RLock()
         """Held across a fork too: what is open then is in ``_descriptors``, for the child to close."""
         self.counters = counters.Counters(self.directory)
+        self._others: Dict[str, counters.Counters] = {}
+        """Of destinations whose spans were dropped for room, by directory."""
         self._active: Optional[_Active] = None
         self._rescued = b""
         """Records of an active segment that was deleted under us, for the next one."""
@@ -237,6 +239,8 @@ class DirectoryStore:
         """
         self._looking = True
         try:
+            for other in self._others.values():
+                other.flush()
             files = sorted(_files(self.root))
             writers = max(1, len({name.partition("-")[2] for name, _, _ in files}))
             limit = self.max_bytes - min(self.max_bytes // 8, writers * _LEAST_BYTES)
@@ -278,8 +282,10 @@ class DirectoryStore:
         claimed.release()
         if not deleted or os.path.basename(directory) == REJECTED:  # those were counted when they were set aside
             return 0
-        ours = directory == self.directory
-        evicted = self.counters if ours else counters.Counters(directory)
+        evicted = self.counters
+        if directory != self.directory:
+            # Kept: where another process has the file in use, the count waits here.
+            evicted = self._others.setdefault(directory, counters.Counters(directory))
         evicted.add(counters.EVICTED, starts)
         evicted.flush()
         return len(starts)
@@ -294,6 +300,7 @@ class DirectoryStore:
         self._active = None
         self._rescued = b""
         self.counters.after_fork_in_child()
+        self._others.clear()
         for fd, identity in list(self._descriptors.items()):
             self.close_descriptor(fd, identity)
 
