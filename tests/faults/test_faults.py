@@ -13,9 +13,6 @@ from faults import rows, running
 pytestmark = pytest.mark.timeout(300)
 
 
-ATTEMPTS = 3
-"""Of a row whose program ended late: its budget is the agent's matter, what the machine adds is not."""
-
 _bare = {}
 
 
@@ -33,12 +30,7 @@ def test_row(row, tmp_path):
     if row.impossible():
         pytest.skip(row.impossible())
     exit_timeout_s = running.PATIENT_EXIT_TIMEOUT_S if row.at_exit else running.EXIT_TIMEOUT_S
-    for attempt in range(ATTEMPTS):
-        directory = tmp_path / str(attempt)
-        directory.mkdir()
-        outcome = running.run(row, running.AGENT, directory, exit_timeout_s)
-        if not running.late(outcome, bare(row), exit_timeout_s):
-            break
+    outcome = running.run_in_time(row, tmp_path, bare(row), exit_timeout_s)
     assert running.complaints(row, outcome, bare(row), exit_timeout_s) == []
 
 
