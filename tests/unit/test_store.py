@@ -482,6 +482,16 @@ def test_room_is_made_by_the_oldest(open_store, root):
     assert starts(store) == [7, 8, 9]
 
 
+def test_what_another_process_drops_meanwhile_is_not_dropped_twice(open_store, monkeypatch):
+    store, other = filled(open_store, 10), open_store()
+    store.max_bytes = other.max_bytes = 5500
+    listed = store_module._files(store.root)
+    assert other.make_room() == 7
+    monkeypatch.setattr(store_module, "_files", lambda _: list(listed))
+    assert store.make_room() == 0
+    assert starts(store) == [7, 8, 9]
+
+
 def test_what_is_dropped_is_counted_where_it_belongs(open_store):
     other = filled(open_store, 3, destination="other")
     store = filled(open_store, 10, max_bytes=5500)

@@ -272,6 +272,8 @@ class DirectoryStore:
             if claimed is not None:
                 lost += self._evict(claimed)
                 total -= size
+            elif not os.path.lexists(path):  # delivered, or dropped by another process that found the same
+                total -= size
         return lost, total
 
     def _evict(self, claimed: Claim) -> int:
