@@ -61,11 +61,28 @@ def answer(path: str, body: Any) -> Reply:
         return Reply(events=[*WORDS, chunk(finish="stop"), chunk(usage=USAGE), "[DONE]"], headers=SERVED)
     if case == "not-tgi" and "top_n_tokens" in body["parameters"]:
         return Reply(400, {"error": "The following `model_kwargs` are not used by the model: ['top_n_tokens']"})
-    if case == "refuses-option":
+    if case in REFUSALS:
         if "stream_options" in body:
-            return Reply(422, {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs not permitted"}]})
+            return REFUSALS[case]
         return Reply(events=[*WORDS, chunk(finish="stop"), "[DONE]"])
+    if case == "groq":
+        asked = {"usage": USAGE} if "stream_options" in body else {}
+        last = {**chunk(finish="stop"), "x_groq": {"id": "req_1", "usage": USAGE}, **asked}
+        return Reply(events=[*WORDS, last, "[DONE]"])
+    if case == "bad":
+        with_it = "with" if "stream_options" in body else "without"
+        return Reply(400, {"error": f"Bad Request, {with_it} the option"})
     return REPLIES[case]
+
+
+REFUSALS = {
+    "refuses-option": Reply(
+        422, {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs not permitted"}]}
+    ),
+    "refuses-unnamed": Reply(422, {"error": "Input validation error: unknown field", "error_type": "validation"}),
+    "refuses-plainly": Reply(400, "Bad Request"),
+    "falls": Reply(500, {"error": "Internal Server Error"}),
+}
 
 
 REPLIES = {

@@ -138,9 +138,9 @@ class ScriptedRouter:
             return Reply(body={**answers.EMBEDDING, "model": model, "usage": {"prompt_tokens": 3, "total_tokens": 3}})
         if not body.get("stream"):
             return answers.CHATS.get(case, answers.CHATS["plain"])(model)
-        if case == "refuses-option":
+        if case in answers.REFUSED_OPTION:
             if "stream_options" in body:
-                return answers.REFUSED_OPTION
+                return answers.REFUSED_OPTION[case]
             case = "plain"
         reply = answers.STREAMS.get(case, answers.STREAMS["plain"])(model)
         if (body.get("stream_options") or {}).get("include_usage"):

@@ -159,6 +159,9 @@ STREAMS: Mapping[str, Callable[[str], Reply]] = {
             for count, text in enumerate(("Hello", " there", "."), 1)
         ]
     ),
+    "groq": lambda model: Reply(
+        events=[*words(model), chunk(model, finish="stop", x_groq={"id": "1", "usage": USAGE})]
+    ),
     "no-done": lambda model: Reply(events=[*words(model), chunk(model, finish="stop")], then="end"),
     "comments": lambda model: Reply(events=[": ping", *words(model), ": ping", chunk(model, finish="stop")]),
     "reasoning": lambda model: Reply(
@@ -171,6 +174,7 @@ STREAMS: Mapping[str, Callable[[str], Reply]] = {
         ]
     ),
     "long": lambda model: Reply(events=[*words(model, *(f" word{index}" for index in range(50)))]),
+    "usage-nested": lambda model: Reply(events=[*words(model), chunk(model, finish="stop")]),
     "empty-stream": lambda _: Reply(events=[]),
     "broken-string": lambda model: _in_stream(model, "The provider went away"),
     "broken-object": lambda model: _in_stream(model, {"message": "The provider went away", "type": "server_error"}),
@@ -188,7 +192,12 @@ HAVE_THEIR_OWN = frozenset({"usage-last", "usage-on-finish", "usage-on-every", "
 
 
 def asked_for_usage(case: str, model: str, reply: Reply) -> Reply:
-    """The same stream for a request with ``stream_options.include_usage``: the usage comes in a chunk of its own."""
+    """The same stream for a request with ``stream_options.include_usage``: the usage comes in a chunk of its own, or Groq's way."""
+    if case == "groq" and reply.events is not None:
+        return reply._replace(events=[*reply.events[:-1], {**reply.events[-1], "usage": USAGE}])
+    if case == "usage-nested" and reply.events is not None:
+        more = {"x_provider": {"usage": USAGE}}
+        return reply._replace(events=[*reply.events, chunk(model, usage=USAGE, **more)])
     if case in HAVE_THEIR_OWN or reply.events is None or reply.then != "done":
         return reply
     return reply._replace(events=[*reply.events, chunk(model, usage=USAGE)])
@@ -208,7 +217,15 @@ GENERATION = Reply(
     headers={"x-compute-type": "gpu", "x-prompt-tokens": "3", "x-generated-tokens": "2", "x-time-per-token": "12"},
 )
 EMBEDDING = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.25, 0.5]}]}
-REFUSED_OPTION = Reply(422, {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}]})
+REFUSED_OPTION: Mapping[str, Reply] = {
+    "refuses-option": Reply(
+        422, {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}]}
+    ),
+    "refuses-unnamed": Reply(422, {"error": "Input validation error: unknown field", "error_type": "validation"}),
+    "refuses-plainly": Reply(400, "Bad Request: extra fields not permitted"),
+    "refuses-in-json": Reply(400, '"Bad Request"', {"content-type": "application/json"}),
+}
+"""Servers that do not know ``stream_options``: the first says so, the last in a form that huggingface_hub cannot read."""
 
 
 def listed_model(name: str) -> Dict[str, Any]:

@@ -90,6 +90,14 @@ def _handler(endpoint: StreamEndpoint) -> Any:
                 self._json(402, {"error": CREDITS}, {"x-request-id": "Root=1-402", "x-inference-provider": "novita"})
             elif case.startswith("refuses") and asked:
                 self._json(400, {"error": {"message": "Unrecognized request argument supplied: stream_options"}})
+            elif case.startswith("again") and tried == 1:
+                self._json(503, {"error": "Slow down."}, {"retry-after-ms": "20"})
+            elif case.startswith(("unnamed", "again")) and asked:
+                self._json(422, {"error": "Input validation error: unknown field", "error_type": "validation"})
+            elif case.startswith("falls") and asked:
+                self._json(500, {"error": "Internal Server Error"})
+            elif case.startswith("bad"):
+                self._json(400, {"error": f"Bad Request, {'with' if asked else 'without'} the option"})
             elif case.startswith("slow") and not body.get("stream"):
                 endpoint.released.wait(STALL_S)
                 self._json(200, self._whole())
@@ -145,9 +153,14 @@ def _handler(endpoint: StreamEndpoint) -> Any:
                 if index == 1 and case.startswith("slow"):
                     endpoint.released.wait(STALL_S)
             finish = chunk(endpoint.resolved, {}, "stop")
-            self._event({**finish, **({"usage": USAGE} if case.startswith("usage-at-finish") else nulled)})
-            if asked or "novita" in case:
-                self._event({**finish, "choices": [], "usage": USAGE})
+            if case.startswith("groq"):
+                usage = {"usage": USAGE} if asked else {}
+                self._event({**finish, "x_groq": {"id": "req_1", "usage": USAGE}, **usage})
+            else:
+                self._event({**finish, **({"usage": USAGE} if case.startswith("usage-at-finish") else nulled)})
+                if asked or "novita" in case:
+                    theirs = {"x_provider": {"usage": USAGE}} if case.startswith("usage-twice") else {}
+                    self._event({**finish, "choices": [], "usage": USAGE, **theirs})
             self._event("[DONE]", last=True)
 
         def _event(self, event: Any, last: bool = False) -> None:

@@ -466,10 +466,14 @@ def test_a_chunk_of_usage_that_the_program_asked_for_is_its_own(uninstrumented):
     assert chunks[-1].usage.total_tokens == 15
 
 
-def test_a_server_that_refuses_the_option_is_asked_once(uninstrumented, endpoint, monkeypatch):
-    monkeypatch.setattr(stream_usage, "_refused", set())
+REFUSING = ("refuses-option", "refuses-unnamed", "refuses-plainly", "falls")
+
+
+@pytest.mark.parametrize("case", REFUSING)
+def test_a_server_that_refuses_the_option_is_asked_once(case, uninstrumented, endpoint, monkeypatch):
+    monkeypatch.setattr(stream_usage, "_doubted", {})
     uninstrumented.instrument(stream_usage="on")
-    client = uninstrumented.client("refuses-option")
+    client = uninstrumented.client(case)
     before = len(endpoint.calls)
     for _ in range(2):
         assert "".join(
@@ -477,6 +481,63 @@ def test_a_server_that_refuses_the_option_is_asked_once(uninstrumented, endpoint
         ) == ("Hello there.")
     assert ["stream_options" in body for _, _, body in endpoint.calls[before:]] == [True, False, False]
     assert [outcome(span) for span in uninstrumented.spans] == [("OK", None)] * 2
+
+
+@needs_async
+@pytest.mark.parametrize("case", REFUSING)
+def test_so_is_it_by_an_asynchronous_client(case, uninstrumented, endpoint, monkeypatch):
+    monkeypatch.setattr(stream_usage, "_doubted", {})
+    uninstrumented.instrument(stream_usage="on")
+    before = len(endpoint.calls)
+
+    async def main():
+        async with uninstrumented.client(case, AsyncInferenceClient) as client:
+            for _ in range(2):
+                chunks = [chunk async for chunk in await client.chat_completion(MESSAGES, stream=True)]
+                assert len(chunks) == 4
+
+    asyncio.run(main())
+    assert ["stream_options" in body for _, _, body in endpoint.calls[before:]] == [True, False, False]
+    assert [outcome(span) for span in uninstrumented.spans] == [("OK", None)] * 2
+
+
+def test_a_bad_request_gets_the_answer_that_it_would_have_got(uninstrumented, endpoint, monkeypatch):
+    monkeypatch.setattr(stream_usage, "_doubted", {})
+    client = uninstrumented.client("bad")
+
+    def failing():
+        try:
+            client.chat_completion(MESSAGES, stream=True)
+        except huggingface_hub.errors.HfHubHTTPError as error:
+            chain = [error]
+            while chain[-1].__context__ is not None:
+                chain.append(chain[-1].__context__)
+            return [type(link) for link in chain], error.response.json(), error.response.status_code
+        raise AssertionError("it was answered")
+
+    bare = failing()
+    uninstrumented.instrument(stream_usage="on")
+    before = len(endpoint.calls)
+    assert [failing(), failing()] == [bare, bare]
+    assert ["stream_options" in body for _, _, body in endpoint.calls[before:]] == [True, False, False]
+    assert [span.status.status_code.name for span in uninstrumented.spans] == ["ERROR"] * 2
+    assert "without the option" in uninstrumented.spans[0].status.description
+
+
+def test_a_stream_has_as_many_chunks_as_the_program_has_seen(uninstrumented):
+    uninstrumented.instrument(stream_usage="on")
+    assert len(list(uninstrumented.client("usage-if-asked").chat_completion(MESSAGES, stream=True))) == 4
+    assert uninstrumented.span.attributes["hf.stream.chunks"] == 4
+
+
+def test_usage_that_stands_beside_an_answer_is_taken_from_groqs_chunk(uninstrumented):
+    client = uninstrumented.client("groq")
+    bare = list(client.chat_completion(MESSAGES, stream=True))
+    uninstrumented.instrument(stream_usage="on")
+    chunks = list(client.chat_completion(MESSAGES, stream=True))
+    assert (chunks, repr(chunks)) == (bare, repr(bare))
+    assert chunks[-1].usage is None
+    assert uninstrumented.span.attributes["llm.token_count.total"] == 15
 
 
 # On and off.

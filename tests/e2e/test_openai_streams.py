@@ -14,10 +14,23 @@ from stream_endpoint import CREDITS, USAGE, StreamEndpoint
 pytestmark = pytest.mark.matrix
 
 PROGRAM = Path(__file__).parent / "programs" / "openai_streams.py"
-READ = ("full", "raw", "lines", "looks", "async-full", "novita", "usage-asked", "usage-at-finish")
-UNTOLD = ("refuses", "refuses-twice")
+UNASKED = ("novita", "usage-asked", "usage-at-finish")
+READ = ("full", "raw", "lines", "looks", "async-full", "usage-twice", "groq", *UNASKED)
+REFUSED = (
+    "refuses",
+    "refuses-twice",
+    "unnamed",
+    "unnamed-twice",
+    "unnamed-raw",
+    "unnamed-async",
+    "falls",
+    "again-unnamed",
+)
+TWICE = ("refuses-twice", "unnamed-twice", "unnamed-async", "bad-twice")
+"""Labels that are called twice."""
 LEFT = ("break", "close", "with-block", "helper", "never", "async-with-block", "async-close", "held")
-FAILED = ("raise-within", "error", "broken", "credits", "slow-cancelled", "slow-cancelled-waiting")
+BAD = ("bad", "bad-twice", "bad-async")
+FAILED = ("raise-within", "error", "broken", "credits", "slow-cancelled", "slow-cancelled-waiting", *BAD)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +56,7 @@ def streams(request, endpoint, tmp_path_factory):
         done = harness.run([str(PROGRAM)], door=door, env=env, cwd=tmp_path)
         assert done.stdout.splitlines() == bare.stdout.splitlines()
         assert (done.stderr, done.returncode) == (bare.stderr, bare.returncode)
-        count = len(READ + UNTOLD + LEFT + FAILED) + 1  # one label is called twice
+        count = len(READ + REFUSED + LEFT + FAILED + TWICE)
         rows = server.wait_for_rows(count)
         assert len(rows) == count, "one call is one row, and neither a list of models nor a file is a call"
         bodies = [body for _, _, body in endpoint.calls if body]
@@ -57,7 +70,7 @@ def test_a_stream_that_was_read_has_its_tokens(streams, label):
     assert row["span_status"] == "OK"
     if label != "lines":  # nobody parses the lines that the program reads itself
         assert row["llm_model_name"] == StreamEndpoint.resolved
-    if mode == "on" or label not in ("full", "raw", "lines", "looks", "async-full"):
+    if mode == "on" or label in UNASKED:
         names = {"prompt": "prompt_tokens", "completion": "completion_tokens", "total": "total_tokens"}
         assert {name: int(row[f"llm_token_count_{name}"]) for name in names} == {
             name: USAGE[key] for name, key in names.items()
@@ -78,18 +91,36 @@ def test_its_pace_is_measured(streams, label):
     assert message["content"] == "Hello."
 
 
-@pytest.mark.parametrize("label", UNTOLD)
+@pytest.mark.parametrize("label", REFUSED)
 def test_a_server_that_refuses_the_option_is_asked_once(streams, label):
+    """Whether or not it says so. A retry of the client's is with it, as the request was."""
     rows, bodies, mode = streams
     row = rows[label]
     assert row["span_status"] == "OK"
     assert "llm_token_count_total" not in row
-    assert "http_request_resend_count" not in row, "the second request is ours, not a retry"
-    assert [body for body in bodies if body["model"] == label and "stream_options" in body] == (
-        [{**body, "stream_options": {"include_usage": True}} for body in bodies if body["model"] == label][:1]
-        if mode == "on"
-        else []
-    )
+    retries = 1 if label.startswith("again") else 0
+    assert int(row.get("http_request_resend_count", 0)) == retries, "the request without it is ours, not a retry"
+    asked = [1 + retries] if mode == "on" else []
+    assert put(bodies, label) == [*(["asked"] * sum(asked)), *["plain"] * (1 if asked else 1 + retries), *again(label)]
+
+
+@pytest.mark.parametrize("label", BAD)
+def test_a_bad_request_is_put_to_a_server_once_more_without_the_option(streams, label):
+    """And not by the next call. The program, and the row, have what the server says to the program's own request."""
+    rows, bodies, mode = streams
+    assert put(bodies, label) == [*(["asked"] if mode == "on" else []), "plain", *again(label)]
+    assert rows[label]["span_status"] == "ERROR"
+    assert "without the option" in rows[label]["status_message"]
+    assert "http_request_resend_count" not in rows[label]
+
+
+def put(bodies, label):
+    """The requests of this label as they came."""
+    return ["asked" if "stream_options" in body else "plain" for body in bodies if body["model"] == label]
+
+
+def again(label):
+    return ["plain"] if label in TWICE else []
 
 
 def test_only_streams_are_asked_and_only_where_the_program_does_not_ask(streams):

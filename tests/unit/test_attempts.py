@@ -129,7 +129,19 @@ def test_a_library_without_them_is_left_alone():
     attempts.install(SimpleNamespace(__name__="httpx9"))
 
 
-def test_what_was_ours_is_forgotten(send, call):
-    send(Request(), answer=Response(400))
-    call.attempts.forget()
-    assert (call.attempts.done, call.attempts.answer) == ([], None)
+@pytest.mark.parametrize(
+    ("statuses", "refusal", "kept"),
+    [
+        ([400], 400, []),
+        ([503, 400], 400, [503]),
+        ([500, 500, 500], 500, []),
+        ([503, 500, 500], 500, [503]),
+        ([400, 503, 400], 400, [400, 503]),
+    ],
+)
+def test_what_was_ours_is_forgotten_and_a_retry_of_the_programs_is_not(statuses, refusal, kept, send, call):
+    for status in statuses:
+        send(Request(), answer=Response(status))
+    call.attempts.forget(refusal)
+    assert [attempt.status_code for attempt in call.attempts.done] == kept
+    assert call.attempts.answer is None

@@ -12,7 +12,7 @@ from typing import Any, Dict, Optional
 import pytest
 
 from hf_openobserve import arm
-from hf_openobserve.capture import pace, routing, stream_usage
+from hf_openobserve.capture import pace, routing
 from hf_openobserve.instrumentors import hooks, messages
 
 ANY_IMAGES = messages.Images()
@@ -452,73 +452,6 @@ def test_pace_counts_only_what_is_known(monkeypatch):
         "gen_ai.response.time_to_first_chunk",
     }
     assert pace.Pace(began=0.5).attributes(3) == {}
-
-
-# Asking for usage.
-
-
-@dataclasses.dataclass
-class Parameters:
-    json: Any
-    url: str = ROUTER
-
-
-STREAMED = {"model": "m", "stream": True, "messages": []}
-
-
-@pytest.mark.parametrize(
-    ("mode", "kind", "body", "asks"),
-    [
-        ("auto", "router", STREAMED, True),
-        ("auto", "dedicated", STREAMED, True),
-        ("auto", "local", STREAMED, False),
-        ("auto", "other", STREAMED, False),
-        ("on", "other", STREAMED, True),
-        ("off", "router", STREAMED, False),
-        ("on", "router", {**STREAMED, "stream": False}, False),
-        ("on", "router", {**STREAMED, "stream_options": {"include_usage": False}}, False),
-        ("on", "router", None, False),
-    ],
-)
-def test_who_is_asked_for_the_usage_of_a_stream(mode, kind, body, asks):
-    parameters = Parameters(body, url=f"https://{kind}.invalid")
-    before = json.dumps(body)
-    asking = stream_usage.asking(parameters, mode, kind)
-    assert (asking is not None) is asks
-    assert json.dumps(parameters.json) == before, "the program's own parameters are not changed"
-    if asks:
-        assert asking.json == {**body, "stream_options": {"include_usage": True}}
-
-
-@pytest.mark.parametrize(
-    ("status_code", "text", "refusal"),
-    [
-        (400, "Unrecognized request argument: stream_options", True),
-        (422, '{"detail": [{"loc": ["body", "stream_options", "include_usage"]}]}', True),
-        (400, "max_tokens must be a number", False),
-        (500, "stream_options", False),
-        (None, "stream_options", False),
-    ],
-)
-def test_a_refusal_names_the_option_and_is_remembered(status_code, text, refusal, monkeypatch):
-    monkeypatch.setattr(stream_usage, "_refused", set())
-    parameters = Parameters(STREAMED)
-    assert stream_usage.is_refusal(parameters, status_code, text) is refusal
-    assert (stream_usage.asking(parameters, "on", "router") is None) is refusal
-
-
-@pytest.mark.parametrize(
-    ("chunk", "served", "extra"),
-    [
-        (Chunk([], usage={"total_tokens": 1}), "together", True),
-        (Chunk([], usage={"total_tokens": 1}), None, True),
-        (Chunk([], usage={"total_tokens": 1}), "novita", False),
-        (Chunk([delta(content="x")], usage={"total_tokens": 1}), "together", False),
-        (Chunk([], usage=None), "together", False),
-    ],
-)
-def test_only_the_chunk_that_the_option_brought_is_kept_from_the_program(chunk, served, extra):
-    assert stream_usage.is_extra(chunk, {"hf.provider.served": served}) is extra
 
 
 # The names of huggingface_hub's modules.

@@ -71,9 +71,10 @@ class Attempts:
         """The call's requests have been sent: none that follows is one of them."""
         self._sending = True
 
-    def forget(self) -> None:
-        """What was sent until now was ours, not the program's."""
-        self.done.clear()
+    def forget(self, status_code: Optional[int]) -> None:
+        """The last request, and what the client sent it again for, was ours: all were answered with ``status_code``."""
+        while self.done and self.done[-1].status_code == status_code:
+            self.done.pop()
         self.answer = None
 
 

@@ -98,7 +98,9 @@ def _request(original: Any) -> Any:
             else:
                 diagnostics.guarded("openai request", sending.answered, result)
                 return result
-            return original(self, *sending.args, **sending.kwargs)
+            result = original(self, *sending.args, **sending.kwargs)
+            diagnostics.guarded("openai request", sending.answered, result)
+            return result
         except BaseException as error:
             diagnostics.guarded("openai request", sending.failed, error)
             raise
@@ -127,7 +129,9 @@ def _async_request(original: Any) -> Any:
             else:
                 diagnostics.guarded("openai request", sending.answered, result)
                 return result
-            return await original(self, *sending.args, **sending.kwargs)
+            result = await original(self, *sending.args, **sending.kwargs)
+            diagnostics.guarded("openai request", sending.answered, result)
+            return result
         except BaseException as error:
             diagnostics.guarded("openai request", sending.failed, error)
             raise

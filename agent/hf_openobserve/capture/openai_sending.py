@@ -23,8 +23,9 @@ class Sending:
         self.kwargs = kwargs
         self._call = call
         self._token: Any = None
-        self._unasked: Any = None
-        """The arguments without our question for the usage, if that has been put."""
+        self._unasked = args
+        """The arguments without our question for the usage."""
+        self._question: Optional[stream_usage.Question] = None
 
     def watch(self, *, ours: bool, stream_usage_mode: str) -> None:
         """Have the stream watched, and asked for its usage where the program does not."""
@@ -33,13 +34,13 @@ class Sending:
             return
         call = self._call
         self.kwargs = {**self.kwargs, "stream_cls": openai_stream.watched(stream_cls)}
-        unasked = self.args
-        options = _asking(self.args[1], call, stream_usage_mode) if len(self.args) > 1 else None
-        if options is not None:
-            self._unasked = unasked
-            self.args = (self.args[0], options, *self.args[2:])
+        question = _question(self.args[1], call, stream_usage_mode) if len(self.args) > 1 else None
+        asks = question is not None and question.asks
+        if asks:
+            self.args = (self.args[0], _asking(self.args[1]), *self.args[2:])
+        self._question = question
         call.pace = Pace()
-        call.streams = openai_stream.Watch(call, ours=ours, asked=options is not None)
+        call.streams = openai_stream.Watch(call, ours=ours, asked=asks)
 
     def enter(self) -> None:
         """What is sent from now on belongs to the call."""
@@ -55,26 +56,30 @@ class Sending:
 
     def answered(self, result: Any) -> None:
         """A raw answer is parsed later: it must know its call, also where ``send`` was not seen."""
-        response = getattr(result, "http_response", None)
-        if self._call.streams is not None and response is not None:
-            response.extensions.setdefault(attempts.EXTENSION, self._call)
+        raw = getattr(result, "http_response", None)
+        if self._call.streams is not None and raw is not None:
+            raw.extensions.setdefault(attempts.EXTENSION, self._call)
+        if self._question is not None:
+            response = raw if raw is not None else getattr(result, "response", None)
+            self._question.answered(routing.served_by(self._call.url, getattr(response, "headers", None)))
 
     def refused(self, error: Exception) -> bool:
-        """True if the server does not know the option that we added: then the arguments are without it."""
-        if self._unasked is None:
+        """True if the error may answer what we added to the request: then the arguments are without it."""
+        if self._question is None or not self._question.asks:
             return False
         told = errors.describe(error)
         text = f"{told.message} {getattr(error, 'body', '')} {error}"
-        if not stream_usage.answers_option(told.status_code, text):
+        if not self._question.refused(told.status_code, text, routing.served_by(self._call.url, told.headers)):
             return False
-        stream_usage.remember_refusal(self._call.url, self._call.model)
-        self.args, self._unasked = self._unasked, None
-        self._call.attempts.forget()
+        self.args = self._unasked
+        self._call.attempts.forget(told.status_code)
         self._call.streams.not_asked()
         return True
 
     def failed(self, error: BaseException) -> None:
         """It could not be sent, or was answered with an error."""
+        if self._question is not None:
+            self._question.failed()
         self._call.failed(error)
 
 
@@ -101,13 +106,14 @@ def begin(client: Any, args: Any, kwargs: Any, passage: Any, stream_usage_mode: 
     return sending
 
 
-def _asking(options: Any, call: calls.Call, mode: str) -> Optional[Any]:
-    """A copy of the request's options that asks for the usage; None where it is asked for, or not to be."""
+def _question(options: Any, call: calls.Call, mode: str) -> Optional[stream_usage.Question]:
     if not str(options.url).endswith("/chat/completions") or "stream_options" in (options.extra_json or ()):
         return None
-    body = stream_usage.body_asking(options.json_data, mode, routing.endpoint_kind_of(call.url), call.url)
-    if body is None:
-        return None
+    return stream_usage.question(options.json_data, mode, routing.endpoint_kind_of(call.url), call.url)
+
+
+def _asking(options: Any) -> Any:
+    """A copy of the request's options that asks for the usage."""
     asking = copy.copy(options)
-    asking.json_data = body
+    asking.json_data = stream_usage.body_asking(options.json_data)
     return asking

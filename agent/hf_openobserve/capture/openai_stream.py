@@ -18,7 +18,7 @@ from typing import Any, Dict, Optional, Set, Tuple
 from opentelemetry.trace import Status, StatusCode
 
 from hf_openobserve import diagnostics
-from hf_openobserve.capture import attempts, responses, stream_usage
+from hf_openobserve.capture import attempts, responses, routing, stream_usage
 from hf_openobserve.capture.openai_accumulator import Joining
 from hf_openobserve.capture.usage_events import UsageEvents
 
@@ -50,7 +50,7 @@ class Watch:
         self._response = weakref.ref(response)
         headers = response.headers
         if self._asked and "event-stream" in headers.get("content-type", ""):
-            hidden = stream_usage.hides_extra(headers.get("x-inference-provider"))
+            hidden = stream_usage.hides_extra(routing.served_by(self._call.url, headers))
             events = self._events = UsageEvents(sent_unasked=not hidden)
             responses.shadow(
                 response,
@@ -63,7 +63,7 @@ class Watch:
         remember(self)
 
     def not_asked(self) -> None:
-        """The server did not know the option: what comes is what the program asked for."""
+        """The server may not know the option: what comes is what the program asked for."""
         self._asked = False
 
     def ends_with(self, with_span: Any, accumulator: Any) -> Any:

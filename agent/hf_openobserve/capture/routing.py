@@ -125,6 +125,14 @@ def model_attributes(model: str, *, routed: bool) -> Dict[str, Any]:
     return {name: value for name, value in attributes.items() if value}
 
 
+def served_by(url: str, headers: Any) -> Optional[str]:
+    """The provider that gave an answer, by its headers or its address; None if neither tells."""
+    named = headers.get("x-inference-provider") if hasattr(headers, "get") else None
+    if named:
+        return str(named)
+    return _of_request(url, None, None, True).get("hf.provider.served")
+
+
 def response_attributes(headers: Mapping[str, Any]) -> Dict[str, Any]:
     """What the headers of an answer, or of an error, say of who gave it, whatever the case of their names."""
     # Read once: a client's own mapping takes a microsecond for each of the two dozen names that are asked for.

@@ -1,13 +1,13 @@
 """Asking a chat stream for its token usage where the program did not: for whom, and how it stays unseen.
 
-The request gets ``stream_options.include_usage``; the extra chunk that answers it does not reach the program. A server
-that refuses the option is asked again without it, and not with it any more.
+The request gets ``stream_options.include_usage``; what only that has brought does not reach the program. Where the option may
+be the cause of an error, the program's own request goes out once more, and what the program gets is that request's answer.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, FrozenSet, Optional, Tuple
 
 MODES = ("auto", "on", "off")
 """``auto``: hosts known to accept the option. ``on``: every host. ``off``: none."""
@@ -18,34 +18,95 @@ ACCEPTING_KINDS = frozenset({"router", "router_provider", "dedicated"})
 UNASKED_PROVIDERS = frozenset({"novita"})
 """Providers that send a chunk of usage alone also when nobody asks: the program would have seen it, and does."""
 
+_REFUSALS = frozenset({400, 422})
+_OUTRIGHT = frozenset({400, 422, 500})
+"""Statuses of servers that do not know the option. 500 is that of one which falls over it: none of Hugging Face's router."""
+
+Key = Tuple[str, str]
+"""(address, model)."""
+
 _CAPACITY = 1024
-_refused: Set[Tuple[str, str]] = set()
-"""(address, model) of the servers that do not know the option."""
+_IN_DOUBT, _ONCE_MORE, _REFUSES = "in doubt", "once more", "refuses"
+_doubted: Dict[Key, str] = {}
+"""Whom not to ask. ``in doubt``: the request failed with the option and without; not asked until one without it succeeds.
+``once more``: that has happened, and the next one is asked. ``refuses``: not asked any more."""
+_accepted: Dict[Key, FrozenSet[Optional[str]]] = {}
+"""Who has answered the question with a stream: the providers behind each, as the answers name them."""
 
 
-def body_asking(body: Any, mode: str, kind: str, address: str) -> Optional[Dict[str, Any]]:
-    """A shallow copy of a request's body that asks for the usage; None where it is asked for, or not to be.
+class Question:
+    """Our question for the usage of one request's stream. ``asks``: the request that is under way carries it."""
 
-    kind: ``routing.endpoint_kind``. address: the server's, whatever form it has; refusals are remembered for it.
+    __slots__ = ("_key", "_repeated", "_statuses", "asks")
+
+    def __init__(self, key: Key, asks: bool, statuses: FrozenSet[int]) -> None:
+        self.asks = asks
+        self._key = key
+        self._statuses = statuses
+        self._repeated = False
+
+    def refused(self, status_code: Optional[int], text: str, provider: Optional[str]) -> bool:
+        """True if the error may answer the question: then the program's own request is to be sent, without it.
+
+        It may not where the same provider has accepted the question, unless the text names it.
+        """
+        if not self.asks or status_code not in self._statuses:
+            return False
+        named = status_code in _REFUSALS and ("stream_options" in text or "include_usage" in text)
+        if named:
+            _remember(_doubted, self._key, _REFUSES)
+        else:
+            accepting = _accepted.get(self._key, frozenset())
+            if accepting and (provider is None or provider in accepting):
+                return False
+        self.asks, self._repeated = False, True
+        return True
+
+    def answered(self, provider: Optional[str]) -> None:
+        """The request was answered with a stream."""
+        if self.asks:
+            _remember(_accepted, self._key, _accepted.get(self._key, frozenset()) | {provider})
+            if _doubted.get(self._key) != _REFUSES:
+                _doubted.pop(self._key, None)
+        elif self._repeated:
+            _remember(_doubted, self._key, _REFUSES)
+        elif _doubted.get(self._key) == _IN_DOUBT:
+            _doubted[self._key] = _ONCE_MORE
+
+    def failed(self) -> None:
+        """The request failed. After it failed with the question too, nobody knows what the server thinks of that."""
+        if self._repeated:
+            settled = _doubted.get(self._key, _IN_DOUBT) != _IN_DOUBT
+            _remember(_doubted, self._key, _REFUSES if settled else _IN_DOUBT)
+
+
+def question(body: Any, mode: str, kind: str, address: str) -> Optional[Question]:
+    """Our question for a request; None where the usage is asked for, or not to be.
+
+    kind: ``routing.endpoint_kind``. address: the server's, whatever form it has; what it answers is remembered for it.
     """
     if mode == "off" or (mode == "auto" and kind not in ACCEPTING_KINDS):
         return None
     if not isinstance(body, dict) or body.get("stream") is not True or "stream_options" in body:
         return None
-    if (address, str(body.get("model"))) in _refused:
+    key = (address, str(body.get("model")))
+    doubt = _doubted.get(key)
+    if doubt == _REFUSES or (doubt is None and len(_doubted) >= _CAPACITY):
         return None
+    return Question(key, doubt != _IN_DOUBT, _REFUSALS if kind.startswith("router") else _OUTRIGHT)
+
+
+def body_asking(body: Dict[str, Any]) -> Dict[str, Any]:
+    """A shallow copy of a request's body that asks for the usage."""
     return {**body, "stream_options": {"include_usage": True}}
 
 
-def answers_option(status_code: Optional[int], text: str) -> bool:
-    """True if an error says that the server does not know the option."""
-    return status_code in (400, 422) and ("stream_options" in text or "include_usage" in text)
+def _remember(where: Dict[Key, Any], key: Key, value: Any) -> None:
+    if len(where) < _CAPACITY or key in where:
+        where[key] = value
 
 
-def remember_refusal(address: str, model: Any) -> None:
-    """The server at ``address`` is not asked for the usage of this model any more."""
-    if len(_refused) < _CAPACITY:
-        _refused.add((address, str(model)))
+# What of an answer only the question has brought.
 
 
 def hides_extra(provider: Optional[str]) -> bool:
@@ -53,25 +114,30 @@ def hides_extra(provider: Optional[str]) -> bool:
     return provider not in UNASKED_PROVIDERS
 
 
+def is_extra(choices: Any, usage: Any) -> bool:
+    """True for the members of the chunk that carries nothing but the usage."""
+    return usage is not None and not choices
+
+
+def is_beside(usage: Any, groq: Any) -> bool:
+    """True for a usage beside Groq's own (``x_groq``) of the same chunk: that comes unasked, and this does not."""
+    return usage is not None and isinstance(groq, dict) and bool(groq.get("usage"))
+
+
 # The same for huggingface_hub's ``RequestParameters`` and chunks.
 
 
-def asking(parameters: Any, mode: str, kind: str) -> Optional[Any]:
-    """A copy of the request's parameters that asks for the usage; None where it is asked for, or not to be."""
-    body = body_asking(parameters.json, mode, kind, str(parameters.url))
-    return None if body is None else dataclasses.replace(parameters, json=body)
+def parameters_asking(parameters: Any) -> Any:
+    """A copy of the request's parameters that asks for the usage."""
+    return dataclasses.replace(parameters, json=body_asking(parameters.json))
 
 
-def is_refusal(parameters: Any, status_code: Optional[int], text: str) -> bool:
-    """True if an error answers the option, which is remembered for this address and model."""
-    if not answers_option(status_code, text):
-        return False
-    remember_refusal(str(parameters.url), parameters.json.get("model"))
-    return True
+def is_hidden(chunk: Any, provider: Optional[str]) -> bool:
+    """True for a chunk that is all the question's."""
+    return is_extra(getattr(chunk, "choices", None), getattr(chunk, "usage", None)) and hides_extra(provider)
 
 
-def is_extra(chunk: Any, attributes: Mapping[str, Any]) -> bool:
-    """True for the chunk that only the option has brought: usage, and no choices."""
-    if getattr(chunk, "choices", None) or not getattr(chunk, "usage", None):
-        return False
-    return hides_extra(attributes.get("hf.provider.served"))
+def take_from(chunk: Any) -> None:
+    """Take out of a chunk with an answer what only the question has brought."""
+    if is_beside(getattr(chunk, "usage", None), getattr(chunk, "x_groq", None)):
+        chunk.usage = None

@@ -1,7 +1,7 @@
 """Taking out of a server's event stream what only ``stream_options.include_usage`` has brought. Pure: bytes in, bytes out.
 
 By the API's definition that is one event with ``choices: []`` and the usage, and ``"usage": null`` on every other event.
-All else passes byte for byte, so whoever reads the stream, parsed or not, sees what would have come without the option.
+Groq has the usage on the last event with an answer, beside its own (``x_groq``), which comes unasked. All else passes byte for byte, so whoever reads the stream, parsed or not, sees what would have come without the option.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import json
 import re
 from typing import Any, Dict, Optional
 
+from hf_openobserve.capture.stream_usage import is_beside, is_extra
 from hf_openobserve.diagnostics import swallowed
 
 _BOUNDARY = re.compile(rb"\n\n|\r\n\r\n|\n\r\n|\r\r")
-_NULL_USAGE = re.compile(rb'\s*,\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
+_USAGE = re.compile(r'(\s*,\s*)?"usage"\s*:\s*')
+_COMMA = re.compile(r"\s*,\s*")
+_DECODER = json.JSONDecoder()
 _NULL_AT_THE_END = re.compile(rb'"usage"\s*:\s*null\s*(\}\s*)')
 _LONGEST_EVENT = 4 * 1024 * 1024
 """Bytes held back at most while the end of an event is awaited: what has none is no event stream, and passes."""
@@ -64,23 +67,48 @@ class UsageEvents:
 
     def _passing(self, event: bytes) -> bytes:
         place = event.rfind(b'"usage"')
-        if place < 0 or event.find(b'"usage"') != place:  # one inside a text is written \"usage\"
+        if place < 0:  # one inside a text is written \"usage\"
             return event
         last = _NULL_AT_THE_END.fullmatch(event, place)
         before = event[:place].rstrip()
         if last is not None and before.endswith(b","):  # the last brace is that of the whole: it need not be parsed
             return before[:-1] + last.group(1)
-        data = [line for line in event.splitlines() if line.startswith(b"data:")]
         try:
-            chunk = json.loads(data[0][5:]) if len(data) == 1 else None
+            chunk = _data_of(event)
         except ValueError:
             return event
         if not isinstance(chunk, dict) or "usage" not in chunk:
             return event
         usage = chunk["usage"]
-        if usage is None:
-            return _NULL_USAGE.sub(b"", event, count=1)
-        if isinstance(usage, dict) and not self._sent_unasked and not chunk.get("choices") and "error" not in chunk:
+        if is_extra(chunk.get("choices"), usage):
+            passing = event if self._sent_unasked or chunk.get("error") else b""
+        elif usage is None or is_beside(usage, chunk.get("x_groq")):
+            passing = _without_usage(event, chunk)
+        else:
+            return event
+        if passing is not event and isinstance(usage, dict):
             self.usage = usage
-            return b""
-        return event
+        return passing
+
+
+def _data_of(event: bytes) -> Any:
+    """The data of an event, which may stand on several lines, as JSON. ``ValueError``: it is none."""
+    return json.loads(b"\n".join(line[5:] for line in event.splitlines() if line.startswith(b"data:")))
+
+
+def _without_usage(event: bytes, chunk: Dict[str, Any]) -> bytes:
+    """The event without its member ``usage``, and one comma; as it is where that cannot be told from others of the name."""
+    text = event.decode()
+    expected = {name: value for name, value in chunk.items() if name != "usage"}
+    for found in _USAGE.finditer(text):
+        try:
+            end = _DECODER.raw_decode(text, found.end())[1]
+            comma = (
+                _COMMA.match(text, end) if found.group(1) is None else None
+            )  # behind the first member, before any other
+            without = (text[: found.start()] + text[end if comma is None else comma.end() :]).encode()
+            if _data_of(without) == expected:
+                return without
+        except ValueError:  # it stood within another value
+            continue
+    return event

@@ -21,6 +21,7 @@ from opentelemetry.trace import Status, StatusCode
 from hf_openobserve import diagnostics
 from hf_openobserve.capture import errors, routing, stream_usage
 from hf_openobserve.capture.pace import Pace
+from hf_openobserve.capture.stream_usage import Question
 from hf_openobserve.instrumentors import messages
 
 _KEY = context_api.create_key("hf_openobserve.huggingface_hub.call")
@@ -140,7 +141,7 @@ class Unrecorded:
         """The same parameters."""
         return parameters
 
-    def refused(self, _parameters: Any, _error: BaseException) -> bool:
+    def refused(self, _error: BaseException) -> bool:
         """Nothing was added that could be refused."""
         return False
 
@@ -172,10 +173,12 @@ class Call:
         self._span = span
         self._images = images
         self._stream_usage = stream_usage
+        self._question: Optional[Question] = None
         self._asked_for_usage = False
         self._recording: bool = span.is_recording()
         self._models = (model, getattr(client, "model", None))
         self._attributes: Dict[str, Any] = {}
+        self._status: Optional[int] = None
         self._body: Optional[bytes] = None
         self._stream: Any = None
         self._streaming = False
@@ -203,20 +206,30 @@ class Call:
         diagnostics.guarded("huggingface_hub request", self._posted, parameters)
         if self._operation is not OPERATIONS["chat_completion"]:
             return parameters
-        kind = self._attributes.get("hf.endpoint.kind", "")
-        asking = diagnostics.guarded("stream usage", stream_usage.asking, parameters, self._stream_usage, kind)
-        self._asked_for_usage = asking is not None
-        return parameters if asking is None else asking
+        return diagnostics.guarded("stream usage", self._asking, parameters, default=parameters)
 
-    def refused(self, parameters: Any, error: BaseException) -> bool:
-        """True if the server does not know the option that ``posted`` added: then ``parameters`` go out without it."""
+    def _asking(self, parameters: Any) -> Any:
+        kind = self._attributes.get("hf.endpoint.kind", "")
+        question = stream_usage.question(parameters.json, self._stream_usage, kind, str(parameters.url))
+        if question is not None and question.asks:
+            parameters = stream_usage.parameters_asking(parameters)
+            self._asked_for_usage = True
+        self._question = question
+        return parameters
+
+    def refused(self, error: BaseException) -> bool:
+        """True if the error may answer the option that ``posted`` added: then the program's parameters go out."""
         if not self._asked_for_usage:
             return False
-        told = diagnostics.guarded("huggingface_hub error", errors.describe, error)
-        if told is None or not stream_usage.is_refusal(parameters, told.status_code, f"{told.message} {error}"):
-            return False
-        self._asked_for_usage = False
-        return True
+        self._asked_for_usage = not diagnostics.guarded("stream usage", self._refused, error, default=False)
+        return not self._asked_for_usage
+
+    def _refused(self, error: BaseException) -> bool:
+        told = errors.describe(error)
+        # An error of the client's own has none: huggingface_hub does not know a body that is a JSON string.
+        status_code = self._status if told.status_code is None else told.status_code
+        provider = self._attributes.get("hf.provider.served")
+        return self._question is not None and self._question.refused(status_code, f"{told.message} {error}", provider)
 
     def _posted(self, parameters: Any) -> None:
         body = parameters.json
@@ -241,6 +254,9 @@ class Call:
     def answered(self, response: Any) -> None:
         """The status line and the headers of the answer are there."""
         if self._recording:
+            self._status = getattr(
+                response, "status_code", getattr(response, "status", None)
+            )  # the latter is aiohttp's
             diagnostics.guarded("huggingface_hub headers", self._headers, getattr(response, "headers", None))
 
     def _headers(self, headers: Any) -> None:
@@ -258,6 +274,9 @@ class Call:
         """The body of the answer, or what a stream's lines come from."""
         if isinstance(answer, bytes):
             self._body = answer
+        if self._question is not None:
+            diagnostics.guarded("stream usage", self._question.answered, self._attributes.get("hf.provider.served"))
+            self._question = None
 
     # How the method ends.
 
@@ -282,6 +301,8 @@ class Call:
     def failed(self, error: BaseException) -> None:
         """The method, or its stream, raised."""
         self._leave()
+        if self._question is not None:
+            diagnostics.guarded("stream usage", self._question.failed)
         if not self._ended:
             diagnostics.guarded("huggingface_hub error", self._failed, error)
             self._end(Status(StatusCode.ERROR, type(error).__name__))
@@ -307,17 +328,19 @@ class Call:
 
     def passes(self, chunk: Any) -> bool:
         """Look at the next chunk; False if it is not the program's, but the answer to our own question."""
-        self._pace.came()
-        if self._stream is None:
-            return True
-        try:
-            if self._stream.add(chunk):
-                self._pace.had_content()
-            return not (self._asked_for_usage and stream_usage.is_extra(chunk, self._attributes))
-        except Exception:  # noqa: BLE001 - a chunk of a form nobody knows: the rest is not looked at
-            self._stream = None
-            diagnostics.swallowed("huggingface_hub chunk")
-            return True
+        hidden = self._asked_for_usage and stream_usage.is_hidden(chunk, self._attributes.get("hf.provider.served"))
+        if not hidden:
+            self._pace.came()
+        if self._stream is not None:
+            try:
+                if self._stream.add(chunk):
+                    self._pace.had_content()
+            except Exception:  # noqa: BLE001 - a chunk of a form nobody knows: the rest is not looked at
+                self._stream = None
+                diagnostics.swallowed("huggingface_hub chunk")
+        if self._asked_for_usage:
+            stream_usage.take_from(chunk)
+        return not hidden
 
     def finished(self) -> None:
         """The stream is at its end, or the program closed it."""

@@ -126,13 +126,14 @@ def _post(original: Any) -> Any:
         if call is None:
             return original(self, request_parameters, *args, **kwargs)
         parameters = call.posted(request_parameters)
+        again = False
         try:
             answer = original(self, parameters, *args, **kwargs)
         except Exception as error:
-            if not call.refused(request_parameters, error):
+            if not call.refused(error):
                 raise
-            answer = None
-        if answer is None:  # outside the handler: an error of the second request has no other one as its context
+            again = True
+        if again:  # outside the handler: an error of the second request has no other one as its context
             answer = original(self, request_parameters, *args, **kwargs)
         call.received(answer)
         return answer
@@ -147,13 +148,14 @@ def _async_post(original: Any) -> Any:
         if call is None:
             return await original(self, request_parameters, *args, **kwargs)
         parameters = call.posted(request_parameters)
+        again = False
         try:
             answer = await original(self, parameters, *args, **kwargs)
         except Exception as error:
-            if not call.refused(request_parameters, error):
+            if not call.refused(error):
                 raise
-            answer = None
-        if answer is None:
+            again = True
+        if again:
             answer = await original(self, request_parameters, *args, **kwargs)
         call.received(answer)
         return answer

@@ -22,6 +22,7 @@ TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": 
 USAGE = {"stream_options": {"include_usage": True}}
 ERRORS = json.loads(os.environ["ERRORS"])
 STREAMS = json.loads(os.environ["STREAMS"])
+REFUSALS = json.loads(os.environ["REFUSALS"])
 ALWAYS = {"usage-last": ":novita"}
 """Who sends a chunk of usage alone also when nobody asks: of novita that is known."""
 HAS_ASYNC = (
@@ -43,8 +44,9 @@ STREAMED = [
     ("llama usage", {"model": LLAMA, "max_tokens": 8, **USAGE}),
     *((case, {"model": "scripted/" + case + ALWAYS.get(case, "")}) for case in STREAMS if case != "hanging"),
     *((case + " asked", {"model": "scripted/" + case, **USAGE}) for case in ("plain", "usage-last", "broken-object")),
-    ("option refused", {"model": "scripted/refuses-option"}),
-    ("option refused again", {"model": "scripted/refuses-option"}),
+    *((case, {"model": "scripted/" + case}) for case in REFUSALS),
+    *((case + " again", {"model": "scripted/" + case}) for case in REFUSALS),
+    *((case, {"model": "scripted/" + case}) for case in ("invalid", "context", "a-list", "invalid", "internal")),
     ("option refused to the program", {"model": "scripted/refuses-option", **USAGE}),
     *((case, {"model": "scripted/" + case}) for case in ("no-credits", "rate-limited-wait", "loading", "no-upstream")),
 ]

@@ -69,6 +69,14 @@ def usage_asked(label):
     return told(stream(label, stream_options={"include_usage": True}))
 
 
+def bad_twice(label):
+    try:
+        stream(label)
+    except openai.BadRequestError as error:
+        show_error(label, error)
+    stream(label)
+
+
 def looks(label):
     chunks = stream(label)
     return isinstance(chunks, openai.Stream), chunks.__class__ is openai.Stream, told(iter(chunks))
@@ -81,6 +89,17 @@ CALLS = {
     "novita": lambda label: told(stream(label)),
     "refuses": lambda label: told(stream(label)),
     "refuses-twice": lambda label: (told(stream(label)), told(stream(label))),
+    "unnamed": lambda label: told(stream(label)),
+    "unnamed-twice": lambda label: (told(stream(label)), told(stream(label))),
+    "unnamed-raw": raw,
+    "falls": lambda label: told(stream(label)),
+    "again-unnamed": lambda label: told(
+        client.with_options(max_retries=2).chat.completions.create(model=label, messages=MESSAGES, stream=True)
+    ),
+    "bad": lambda label: told(stream(label)),
+    "bad-twice": bad_twice,
+    "usage-twice": lambda label: told(stream(label)),
+    "groq": lambda label: told(stream(label)),
     "raw": raw,
     "lines": lines,
     "looks": looks,
@@ -96,12 +115,19 @@ CALLS = {
 }
 
 
+def show_error(label, error):
+    print(label, type(error).__name__, error, getattr(error, "body", None))
+    while error is not None:
+        print(label, type(error).__name__, type(error.__cause__).__name__, error.__suppress_context__)
+        error = error.__context__
+
+
 def run():
     for label, call in CALLS.items():
         try:
             print(label, call(label))
         except Exception as error:
-            print(label, type(error).__name__, error)
+            show_error(label, error)
 
 
 async def run_async():
@@ -110,7 +136,12 @@ async def run_async():
     async def astream(label):
         return await aclient.chat.completions.create(model=label, messages=MESSAGES, max_tokens=5, stream=True)
 
-    print([chunk.model_dump_json(exclude_unset=True) async for chunk in await astream("async-full")])
+    for label in ("async-full", "unnamed-async", "unnamed-async"):
+        print([chunk.model_dump_json(exclude_unset=True) async for chunk in await astream(label)])
+    try:
+        await astream("bad-async")
+    except openai.BadRequestError as error:
+        show_error("bad-async", error)
     async with await astream("async-with-block") as chunks:
         async for _ in chunks:
             break
