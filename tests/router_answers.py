@@ -175,6 +175,8 @@ STREAMS: Mapping[str, Callable[[str], Reply]] = {
     ),
     "long": lambda model: Reply(events=[*words(model, *(f" word{index}" for index in range(50)))]),
     "usage-nested": lambda model: Reply(events=[*words(model), chunk(model, finish="stop")]),
+    "null-choices": lambda model: Reply(events=[*words(model), {**chunk(model), "choices": None}, *words(model)]),
+    "null-choice": lambda model: Reply(events=[*words(model), {**chunk(model), "choices": [None]}, *words(model)]),
     "empty-stream": lambda _: Reply(events=[]),
     "broken-string": lambda model: _in_stream(model, "The provider went away"),
     "broken-object": lambda model: _in_stream(model, {"message": "The provider went away", "type": "server_error"}),

@@ -84,6 +84,8 @@ def _handler(endpoint: StreamEndpoint) -> Any:
             if case.startswith("retried") and tried < 3:
                 limits = {"retry-after-ms": "20", "x-ratelimit-remaining-requests": "0"}
                 self._json(429 if tried == 1 else 503, {"error": "Slow down."}, limits)
+            elif case.startswith("no-json"):
+                self._json(200, "{", whole=False)
             elif case.startswith("limited"):
                 self._json(429, {"error": "Slow down."}, {"retry-after": "3", "x-ratelimit-limit-requests": "60"})
             elif case.startswith("credits"):
@@ -122,8 +124,8 @@ def _handler(endpoint: StreamEndpoint) -> Any:
                 "usage": USAGE,
             }
 
-        def _json(self, status: int, body: Any, headers: Any = ()) -> None:
-            payload = json.dumps(body).encode()
+        def _json(self, status: int, body: Any, headers: Any = (), whole: bool = True) -> None:
+            payload = (json.dumps(body) if whole else body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(payload)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 openai = pytest.importorskip("openai")
@@ -50,6 +52,9 @@ STREAMS = {
 }
 
 
+OPEN, ENDED = SimpleNamespace(is_finished=False), SimpleNamespace(is_finished=True)
+
+
 def collector():
     return theirs._ChatCompletionAccumulator(
         request_parameters={},
@@ -68,7 +73,7 @@ def collected(accumulator, chunks):
 def test_what_is_made_of_a_stream_is_the_same(name):
     chunks = STREAMS[name]
     before = [piece.model_dump_json() for piece in chunks]
-    assert collected(Joining(collector()), chunks) == collected(collector(), chunks)
+    assert collected(Joining(collector(), OPEN), chunks) == collected(collector(), chunks)
     assert [piece.model_dump_json() for piece in chunks] == before, "the program's chunks are not changed"
 
 
@@ -89,10 +94,33 @@ class Listing:
 def test_a_long_text_is_seen_once():
     accumulator = Listing()
     chunks = [ROLE, *(text(f" word{number}") for number in range(100)), STOP]
-    attributes, _ = collected(Joining(accumulator), chunks)
+    attributes, _ = collected(Joining(accumulator, OPEN), chunks)
     assert attributes == {"seen": 2}
     assert accumulator.seen[0].choices[0].delta.content == "".join(f" word{number}" for number in range(100))
     assert accumulator.seen[1] is STOP
+
+
+def test_when_the_span_has_ended_nothing_is_made_of_it_again():
+    class Once(Listing):
+        def get_attributes(self):
+            raise AssertionError("asked again")
+
+        get_extra_attributes = get_attributes
+
+    assert collected(Joining(Once(), ENDED), [ROLE, text("a"), STOP]) == ({}, {})
+
+
+@pytest.mark.parametrize("odd", [None, object(), ChatCompletionChunk.model_construct(choices=None)])
+def test_a_chunk_of_a_form_nobody_knows_is_left_out(odd):
+    class Choosy(Listing):
+        def process_chunk(self, chunk):
+            super().process_chunk(chunk)
+            iter(chunk.choices)
+
+    accumulator = Choosy()
+    attributes, _ = collected(Joining(accumulator, OPEN), [text("a"), odd, text("b"), STOP])
+    assert attributes == {"seen": 4}
+    assert [seen.choices[0].delta.content for seen in accumulator.seen if seen not in (odd, STOP)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

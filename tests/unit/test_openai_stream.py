@@ -141,7 +141,7 @@ def chunked(stream):
 
 @pytest.mark.parametrize("leave", [lambda stream: stream.close(), lambda stream: stream.response.close()])
 def test_closed_it_ends_once_and_its_response_is_as_it_was(leave, monkeypatch):
-    monkeypatch.setattr(openai_stream, "Joining", lambda accumulator: accumulator)
+    monkeypatch.setattr(openai_stream, "Joining", lambda accumulator, _: accumulator)
     call, with_span = watch()
     stream = built(openai.Stream[ChatCompletionChunk], call)
     chunked(stream)
@@ -157,7 +157,7 @@ def test_closed_it_ends_once_and_its_response_is_as_it_was(leave, monkeypatch):
 
 
 def test_dropped_it_ends_at_once_with_its_last_chunk(monkeypatch):
-    monkeypatch.setattr(openai_stream, "Joining", lambda accumulator: accumulator)
+    monkeypatch.setattr(openai_stream, "Joining", lambda accumulator, _: accumulator)
     call, with_span = watch()
     stream = built(openai.Stream[ChatCompletionChunk], call)
     chunked(stream)
@@ -186,7 +186,7 @@ def test_a_stream_open_at_a_fork_is_the_parents(monkeypatch):
 
 
 def test_held_at_exit_it_ends_there(monkeypatch):
-    monkeypatch.setattr(openai_stream, "Joining", lambda accumulator: accumulator)
+    monkeypatch.setattr(openai_stream, "Joining", lambda accumulator, _: accumulator)
     monkeypatch.setattr(openai_stream, "_open", set())
     call, with_span = watch()
     held = built(openai.Stream[ChatCompletionChunk], call)

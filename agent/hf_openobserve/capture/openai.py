@@ -302,12 +302,12 @@ def _follow() -> None:
     if _following:
         return
     _following = True
-    from hf_openobserve.capture import attempts, late_detach, openai_stream
+    from hf_openobserve.capture import attempts, host_log, openai_stream
 
-    diagnostics.guarded("late detach", late_detach.silence, lambda: _instrumentor is not None)
     for library in attempts.LIBRARIES:
         trigger.on_import(library, attempts.install)
     diagnostics.guarded("openai stream", openai_stream.follow_openinference)
+    diagnostics.guarded("host's log", host_log.keep_clean, lambda: _instrumentor is not None)
 
 
 def yield_to_application() -> None:

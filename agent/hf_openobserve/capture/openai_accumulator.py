@@ -8,19 +8,32 @@ from __future__ import annotations
 
 from typing import Any, Iterator, List, Optional
 
+from hf_openobserve.diagnostics import swallowed
+
 
 class Joining:
-    """In place of ``accumulator``, with the three methods that OpenInference calls."""
+    """In place of ``accumulator``, with the three methods that OpenInference calls.
 
-    __slots__ = ("_accumulator", "_base", "_parts")
+    OpenInference asks again when the stream is deleted, which may be at the end of the interpreter: then there is nothing to
+    say any more. with_span: OpenInference's own, which knows whether the span has ended.
+    """
 
-    def __init__(self, accumulator: Any) -> None:
+    __slots__ = ("_accumulator", "_base", "_parts", "_with_span")
+
+    def __init__(self, accumulator: Any, with_span: Any) -> None:
         self._accumulator = accumulator
+        self._with_span = with_span
         self._base: Any = None
         self._parts: List[str] = []
 
     def process_chunk(self, chunk: Any) -> None:
         """Keep the text of a chunk that is nothing but text; give any other one on, after what came before it."""
+        try:
+            self._process(chunk)
+        except Exception:  # noqa: BLE001 - a chunk of a form nobody knows; OpenInference would log it
+            swallowed("openai chunk")
+
+    def _process(self, chunk: Any) -> None:
         text = text_alone(chunk)
         if text is None:
             self._give_on()
@@ -40,14 +53,16 @@ class Joining:
         self._accumulator.process_chunk(base)
 
     def get_attributes(self) -> Iterator[Any]:
-        """As OpenInference's."""
-        self._give_on()
-        yield from self._accumulator.get_attributes()
+        """As OpenInference's, until the span has ended."""
+        if not getattr(self._with_span, "is_finished", False):
+            self._give_on()
+            yield from self._accumulator.get_attributes()
 
     def get_extra_attributes(self) -> Iterator[Any]:
-        """As OpenInference's."""
-        self._give_on()
-        yield from self._accumulator.get_extra_attributes()
+        """As OpenInference's, until the span has ended."""
+        if not getattr(self._with_span, "is_finished", False):
+            self._give_on()
+            yield from self._accumulator.get_extra_attributes()
 
 
 def text_alone(chunk: Any) -> Optional[str]:

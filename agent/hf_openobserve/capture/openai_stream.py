@@ -69,7 +69,7 @@ class Watch:
     def ends_with(self, with_span: Any, accumulator: Any) -> Any:
         """Learn OpenInference's own means to end the span with what it has collected. Returns the collector to use."""
         if self._ours and accumulator is not None:
-            accumulator = Joining(accumulator)
+            accumulator = Joining(accumulator, with_span)
         self._with_span = with_span
         self._accumulator = accumulator
         return accumulator

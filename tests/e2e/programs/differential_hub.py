@@ -5,6 +5,7 @@ import gc
 import importlib.util
 import inspect
 import json
+import logging
 import os
 import sys
 
@@ -184,6 +185,7 @@ async def cancel(calling):
 
 
 if __name__ == "__main__":
+    logging.basicConfig()  # what anybody has to say in the program's log would be seen
     synchronously()
     if HAS_ASYNC:
         asyncio.run(asynchronously())

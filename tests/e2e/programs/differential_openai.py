@@ -6,6 +6,7 @@
 import asyncio
 import gc
 import json
+import logging
 import os
 import sys
 
@@ -145,6 +146,12 @@ def by_hand(client):
     raw = client.chat.completions.with_raw_response.create(model="scripted/plain", messages=MESSAGES)
     show("raw", type(raw).__name__, raw.status_code, sorted(raw.headers.items()), raw.text, raw.retries_taken)
     show_answer("raw", raw.parse())
+    raw = client.chat.completions.with_raw_response.create(model="scripted/truncated", messages=MESSAGES)
+    show("raw and no JSON", raw.text)
+    try:
+        raw.parse()
+    except ValueError as error:
+        show_error("raw and no JSON", error)
     raw = client.chat.completions.with_raw_response.create(model="scripted/plain", messages=MESSAGES, stream=True)
     show("raw stream", [chunk.model_dump_json() for chunk in raw.parse()])
     by_hand = client.chat.completions.with_streaming_response
@@ -190,6 +197,8 @@ async def asynchronously():
         raw = await client.chat.completions.with_raw_response.create(model="scripted/plain", messages=MESSAGES)
         show("raw", type(raw).__name__, raw.status_code, sorted(raw.headers.items()), raw.retries_taken)
         show_answer("raw", raw.parse())
+        raw = await client.chat.completions.with_raw_response.create(model="scripted/truncated", messages=MESSAGES)
+        show("raw and no JSON", raw.text)
         await by_hand_asynchronously(client.chat.completions.with_streaming_response)
         show("models", [model.id async for model in client.models.list()])
         show_answer("embedding", await client.embeddings.create(model="scripted/e", input="a", encoding_format="float"))
@@ -233,6 +242,7 @@ async def leave_asynchronously(create):
 
 
 if __name__ == "__main__":
+    logging.basicConfig()  # what anybody has to say in the program's log would be seen
     synchronously()
     asyncio.run(asynchronously())
     sys.exit(4)

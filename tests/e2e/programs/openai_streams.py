@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import logging
 import os
 
 import openai
 
+logging.basicConfig()
 MESSAGES = [{"role": "user", "content": "Hi"}]
 client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], api_key="x", max_retries=0, timeout=60)
 chat = client.chat.completions
@@ -182,3 +184,13 @@ print([model.id for model in client.models.list()])
 print(client.files.create(file=b"x", purpose="batch").id)
 held = stream("held")
 next(held)
+
+
+class Kept:
+    """What is deleted after every module is: with the interpreter."""
+
+
+Kept.begun = stream("kept-begun")
+next(Kept.begun)
+Kept.read = stream("kept-read")
+print(told(Kept.read))
