@@ -29,8 +29,20 @@ REFUSED = (
 TWICE = ("refuses-twice", "unnamed-twice", "unnamed-async", "bad-twice")
 """Labels that are called twice."""
 LEFT = ("break", "close", "with-block", "helper", "never", "async-with-block", "async-close", "held", "kept-begun")
+LEFT += ("async-break", "async-never", "async-collected", "async-outer", "async-held")
 BAD = ("bad", "bad-twice", "bad-async")
-FAILED = ("raise-within", "error", "broken", "credits", "slow-cancelled", "slow-cancelled-waiting", *BAD)
+FAILED = (
+    "async-raise-within",
+    "error-async",
+    "broken-async",
+    "raise-within",
+    "error",
+    "broken",
+    "credits",
+    "slow-cancelled",
+    "slow-cancelled-waiting",
+    *BAD,
+)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +149,7 @@ def test_a_stream_that_was_left_ended_well(streams, label):
     assert "error_type" not in row
     assert "llm_token_count_total" not in row, "no usage had come"
     assert row["gen_ai_input_messages"] == '[{"role": "user", "content": "Hi"}]'
-    if label != "never":
+    if label not in ("never", "async-never"):
         assert row["hf_stream_chunks"] == "1"
         assert row["llm_model_name"] == StreamEndpoint.resolved
 
@@ -148,6 +160,9 @@ def test_a_stream_that_was_left_ended_well(streams, label):
         ("raise-within", None, "LookupError: the program's own", ""),
         ("error", "stream_broken", "The provider died.", "Hello"),
         ("broken", "stream_broken", "", "Hello"),
+        ("async-raise-within", None, "LookupError: the program's own", ""),
+        ("error-async", "stream_broken", "The provider died.", "Hello"),
+        ("broken-async", "stream_broken", "", "Hello"),
         ("credits", "credits_exhausted", CREDITS, None),
         ("slow-cancelled", "cancelled", "CancelledError", "Hello"),
         ("slow-cancelled-waiting", "cancelled", "CancelledError", None),

@@ -8,6 +8,12 @@ import os
 import openai
 
 logging.basicConfig()
+
+
+class Kept:
+    """What is deleted after every module is: with the interpreter."""
+
+
 MESSAGES = [{"role": "user", "content": "Hi"}]
 client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], api_key="x", max_retries=0, timeout=60)
 chat = client.chat.completions
@@ -132,7 +138,55 @@ def run():
             show_error(label, error)
 
 
+async def leave_asynchronously(astream):
+    """By no call of a method of the stream: what is dropped, the loop and the garbage collector clear away."""
+    async for _ in await astream("async-break"):
+        break
+    await astream("async-never")
+    circle = Kept()
+    circle.itself, circle.stream = circle, await astream("async-collected")
+    await circle.stream.__anext__()
+    del circle
+    gc.collect()
+
+    async def words(label):
+        async for chunk in await astream(label):
+            yield chunk.choices[0].delta.content
+
+    outer = words("async-outer")
+    await outer.__anext__()
+    await outer.aclose()
+    for label in ("error-async", "broken-async"):
+        try:
+            print(label, [word async for word in words(label)])
+        except Exception as error:
+            print(label, type(error).__name__, error)
+    try:
+        async with await astream("async-raise-within") as chunks:
+            await chunks.__anext__()
+            raise LookupError("the program's own")
+    except LookupError as error:
+        print("async-raise-within", error)
+
+
+async def hold():
+    """In a loop that nobody closes."""
+    aclient = openai.AsyncOpenAI(base_url=os.environ["HF_BASE_URL"], api_key="x", max_retries=0, timeout=60)
+    Kept.client = aclient
+    Kept.async_stream = await aclient.chat.completions.create(
+        model="async-held", messages=MESSAGES, max_tokens=5, stream=True
+    )
+    await Kept.async_stream.__anext__()
+
+
+def but_for_generators(loop, context):
+    """Which of the generators that nobody has closed is closed too late depends on where they are in memory."""
+    if "asyncgen" not in context:
+        loop.default_exception_handler(context)
+
+
 async def run_async():
+    asyncio.get_running_loop().set_exception_handler(but_for_generators)
     aclient = openai.AsyncOpenAI(base_url=os.environ["HF_BASE_URL"], api_key="x", max_retries=0, timeout=60)
 
     async def astream(label):
@@ -150,6 +204,8 @@ async def run_async():
     chunks = await astream("async-close")
     await chunks.__anext__()
     await chunks.close()
+
+    await leave_asynchronously(astream)
 
     async def cancelled(label, take):
         begun = asyncio.Event()
@@ -186,10 +242,8 @@ held = stream("held")
 next(held)
 
 
-class Kept:
-    """What is deleted after every module is: with the interpreter."""
-
-
+Kept.loop = asyncio.new_event_loop()
+Kept.loop.run_until_complete(hold())
 Kept.begun = stream("kept-begun")
 next(Kept.begun)
 Kept.read = stream("kept-read")
