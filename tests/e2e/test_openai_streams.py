@@ -95,7 +95,7 @@ def test_a_stream_that_was_read_has_its_tokens(streams, label):
 def test_its_pace_is_measured(streams, label):
     row = streams[0][label]
     assert float(row["gen_ai_response_time_to_first_chunk"]) > 0
-    assert int(row["hf_stream_chunks"]) in (5, 6)
+    assert int(row["hf_stream_chunks"]) == (6 if label in ("novita", "usage-asked") else 5), "what the program has seen"
     assert float(row["hf_stream_longest_wait"]) > 0
     start = row["start_time"] // 1000
     assert start < int(row["gen_ai_completion_start_time"]) <= row["end_time"] // 1000

@@ -147,6 +147,21 @@ def test_response_headers_say_who_answered(headers, expected):
     assert routing.response_attributes(headers) == expected
 
 
+@pytest.mark.parametrize(
+    ("url", "headers", "served"),
+    [
+        (ROUTER, {"x-inference-provider": "novita"}, "novita"),
+        (ROUTER, {}, None),
+        ("https://router.huggingface.co/novita/v3/openai/chat/completions", {}, "novita"),
+        ("https://router.huggingface.co/novita/v3/openai/chat/completions", {"x-inference-provider": "a"}, "a"),
+        ("https://router.huggingface.co/novita/v3/openai/chat/completions", None, "novita"),
+        ("http://localhost:8080/novita/v1/chat/completions", None, None),
+    ],
+)
+def test_who_served_an_answer(url, headers, served):
+    assert routing.served_by(url, headers) == served
+
+
 def test_tokens_in_headers_are_taken_as_numbers_only():
     counts = routing.header_token_counts({"x-prompt-tokens": "7", "x-generated-tokens": "many"})
     assert counts == {"llm.token_count.prompt": 7}

@@ -134,10 +134,12 @@ def parameters_asking(parameters: Any) -> Any:
 
 def is_hidden(chunk: Any, provider: Optional[str]) -> bool:
     """True for a chunk that is all the question's."""
-    return is_extra(getattr(chunk, "choices", None), getattr(chunk, "usage", None)) and hides_extra(provider)
+    usage = getattr(chunk, "usage", None)
+    return usage is not None and is_extra(getattr(chunk, "choices", None), usage) and hides_extra(provider)
 
 
 def take_from(chunk: Any) -> None:
     """Take out of a chunk with an answer what only the question has brought."""
-    if is_beside(getattr(chunk, "usage", None), getattr(chunk, "x_groq", None)):
+    usage = getattr(chunk, "usage", None)
+    if usage is not None and is_beside(usage, getattr(chunk, "x_groq", None)):
         chunk.usage = None
