@@ -77,7 +77,7 @@ def sent(attributes: Mapping[str, Any], indexed: Mapping[str, Any], body: Mappin
 def received(attributes: Mapping[str, Any], indexed: Mapping[str, Any], body: Mapping[str, Any]) -> List[Message]:
     """What was answered; a reply of nothing but tool calls gets them as its content too, or it would look empty."""
     messages = (
-        [_openinference_message(entry) for entry in _entries(indexed, "llm.output_messages")]
+        [_openinference_message(entry, "assistant") for entry in _entries(indexed, "llm.output_messages")]
         or [{"role": "assistant", "content": text} for text in _texts(_entries(indexed, "llm.choices"), "completion")]
         or [_plain_message(entry, "assistant") for entry in _entries(indexed, "gen_ai.completion")]
         or _genai_messages(attributes.get("gen_ai.output.messages"))
@@ -136,11 +136,14 @@ def _entries(tree: Mapping[str, Any], name: str) -> List[Mapping[str, Any]]:
     return [node[key] for key in numbers if isinstance(node[key], _Node)]
 
 
-def _openinference_message(entry: Mapping[str, Any]) -> Message:
-    """``message.role``, ``.content``, ``.contents.N``, ``.tool_calls.N`` ... as a message of the chat API."""
+def _openinference_message(entry: Mapping[str, Any], role: str = "user") -> Message:
+    """``message.role``, ``.content``, ``.contents.N``, ``.tool_calls.N`` ... as a message of the chat API.
+
+    role: of a message that names none, as the pieces of some servers' streams do not.
+    """
     source = entry.get("message")
     source = source if isinstance(source, _Node) else _Node()
-    message: Message = {"role": str(source.get("role") or "user")}
+    message: Message = {"role": str(source.get("role") or role)}
     parts = [_part(part.get("message_content")) for part in _entries(source, "contents")]
     content = source.get("content")
     message["content"] = content if content is not None else _joined([part for part in parts if part])

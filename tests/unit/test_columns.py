@@ -647,6 +647,13 @@ def test_a_reason_follows_its_choice_in_whatever_order_they_came():
     ]
 
 
+def test_an_answer_that_names_no_role_is_the_assistants():
+    attributes = chat(content="Hi there")
+    del attributes["llm.output_messages.0.message.role"]
+    _, received = messages(out(attributes))
+    assert [(message["role"], message["content"]) for message in received] == [("assistant", "Hi there")]
+
+
 def test_other_languages_are_not_escaped():
     result = out(request(messages=[("user", "¿qué? 東京 🗼")]))
     assert "¿qué? 東京 🗼" in result["gen_ai.input.messages"]
