@@ -242,7 +242,7 @@ class ChatStream:
             self._usage = usage
         content = False
         for choice in _get(chunk, "choices") or ():
-            index = _get(choice, "index") or 0
+            index = _index(choice)
             streamed = self._choices.get(index)
             if streamed is None:
                 streamed = self._choices[index] = _StreamedChoice()
@@ -263,11 +263,13 @@ class ChatStream:
 
 
 class _StreamedChoice:
-    __slots__ = ("content", "finish_reason", "reasoning", "role", "tool_calls")
+    __slots__ = ("content", "finish_reason", "parts", "reasoning", "role", "tool_calls")
 
     def __init__(self) -> None:
         self.role: Any = None
         self.content: List[str] = []
+        self.parts: List[Any] = []
+        """Of a structured content, what is neither text nor thinking."""
         self.reasoning: List[str] = []
         self.finish_reason: Any = None
         self.tool_calls: Dict[int, Dict[str, Any]] = {}
@@ -279,20 +281,33 @@ class _StreamedChoice:
             return False
         self.role = self.role or _get(delta, "role")
         content = _get(delta, "content")
-        if content:
+        if isinstance(content, str):
             self.content.append(content)
+        elif content:
+            self._add_parts(content)
         reasoning = _get(delta, "reasoning") or _get(delta, "reasoning_content")
         if reasoning:
-            self.reasoning.append(reasoning)
+            self.reasoning.append(_text(reasoning))
         calls = _get(delta, "tool_calls")
         for position, call in enumerate(calls if isinstance(calls, list) else [calls] if calls else ()):
             self._add_tool_call(position, call)
         return bool(content or reasoning or calls)
 
+    def _add_parts(self, content: Any) -> None:
+        """Content in parts, as Magistral streams it: ``[{"type": "thinking", "thinking": [{"type": "text", ...}]}]``."""
+        for part in content if isinstance(content, (list, tuple)) else (content,):
+            if isinstance(part, str):
+                self.content.append(part)
+            elif _get(part, "thinking"):
+                self.reasoning.append(_text(_get(part, "thinking")))
+            elif isinstance(_get(part, "text"), str):
+                self.content.append(_get(part, "text"))
+            else:
+                self.parts.append(part)
+
     def _add_tool_call(self, position: int, call: Any) -> None:
-        index = _get(call, "index")
         known = self.tool_calls.setdefault(
-            position if index is None else index, {"id": None, "type": "function", "name": "", "arguments": []}
+            _index(call, position), {"id": None, "type": "function", "name": "", "arguments": []}
         )
         known["id"] = _get(call, "id") or known["id"]
         function = _get(call, "function")
@@ -302,7 +317,9 @@ class _StreamedChoice:
             known["arguments"].append(arguments if isinstance(arguments, str) else _dumps(arguments))
 
     def built(self) -> Dict[str, Any]:
-        message: Dict[str, Any] = {"role": self.role or "assistant", "content": "".join(self.content)}
+        text = "".join(self.content)
+        parts = [*([{"type": "text", "text": text}] if text else ()), *self.parts]
+        message: Dict[str, Any] = {"role": self.role or "assistant", "content": parts if self.parts else text}
         if self.reasoning:
             message["reasoning"] = "".join(self.reasoning)
         calls = [
@@ -357,7 +374,8 @@ def _message(message: Mapping[str, Any]) -> Iterator[Tuple[str, Any]]:
     if content and isinstance(content, str):
         yield "content", content
     else:
-        for index, part in enumerate(_objects(content)):
+        # Thinking is no part of what is said. It is in the body.
+        for index, part in enumerate(part for part in _objects(content) if "thinking" not in part):
             for key, value in _part(part):
                 yield f"contents.{index}.message_content.{key}", value
     for name in ("name", "tool_call_id"):
@@ -398,6 +416,23 @@ def _get(value: Any, name: str) -> Any:
     """A member of one of huggingface_hub's objects: an attribute, or an unknown one in its dictionary."""
     found = getattr(value, name, None)
     return value.get(name) if found is None and isinstance(value, dict) else found
+
+
+def _index(value: Any, otherwise: int = 0) -> int:
+    index = _get(value, "index")
+    if isinstance(index, str) and index.isdecimal():
+        index = int(index)
+    return index if isinstance(index, int) else otherwise
+
+
+def _text(value: Any) -> str:
+    """The text of a text, of a part of structured content, or of a list of them."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)):
+        return "".join(_text(part) for part in value)
+    text = _get(value, "text")
+    return text if isinstance(text, str) else _dumps(value)
 
 
 def _dumps(value: Any) -> str:
