@@ -16,9 +16,7 @@ ERRORS = {
 WEATHER = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}
 
 
-def chunk(
-    content: Optional[str] = None, *, finish: Optional[str] = None, usage: Any = None, **delta: Any
-) -> Dict[str, Any]:
+def chunk(content: Any = None, *, finish: Optional[str] = None, usage: Any = None, **delta: Any) -> Dict[str, Any]:
     """One chunk of a chat stream; without content and reason, one of usage alone."""
     choices: List[Any] = []
     if content is not None or finish or delta:
@@ -102,6 +100,16 @@ REPLIES = {
     "streamed-tool-calls": Reply(events=[*CALL_PIECES, "[DONE]"]),
     "usage-on-finish": Reply(events=[*WORDS, chunk(finish="stop", usage=USAGE), "[DONE]"]),
     "usage-if-asked": Reply(events=[*WORDS, chunk(finish="stop"), "[DONE]"], headers=SERVED),
+    "thinking": Reply(
+        events=[
+            chunk([{"type": "thinking", "thinking": [{"type": "text", "text": "Two"}]}]),
+            chunk([{"type": "thinking", "thinking": [{"type": "text", "text": " and two"}]}]),
+            chunk([{"type": "text", "text": "Four"}]),
+            chunk("."),
+            chunk(finish="stop", usage=USAGE),
+            "[DONE]",
+        ]
+    ),
     "no-usage": Reply(events=[*WORDS, chunk(finish="stop"), "[DONE]"]),
     "long": Reply(events=[*[chunk(f" word{index}") for index in range(50)], chunk(usage=USAGE), "[DONE]"]),
     "generation": Reply(

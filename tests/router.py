@@ -24,6 +24,13 @@ POLICIES = {"fastest": "together", "cheapest": "novita", "preferred": "cerebras"
 PROVIDERS = ("cerebras", "hf-inference", "novita", "together")
 OPERATIONS = ("chat/completions", "completions", "embeddings")
 MODELS = ("meta-llama/Llama-3.1-8B-Instruct", "scripted/plain")
+RECOMMENDED = {
+    "text-generation": "scripted/generation",
+    "text-classification": "scripted/classes",
+    "conversational": "scripted/plain",
+}
+"""What the Hub recommends for a task where a program names no model."""
+SAID_BY_THE_ROUTER = ("x-request-id", "x-inference-provider", "inference-id", "access-control-expose-headers")
 RETRIED = {"retried": (503, "retry-after-ms"), "retried-429": (429, "retry-after-ms"), "retried-twice": (500, "")}
 """Cases that fail once (``retried-twice``: twice) before they answer: status, and the header that says when to retry."""
 
@@ -85,6 +92,9 @@ class ScriptedRouter:
         path = unquote(urlsplit(target).path)
         with self._lock:
             reply = self._answer(method, path, headers, body)
+            if headers.get("host", "").partition(":")[0] not in (HOST, "127.0.0.1", "localhost"):
+                # Somebody else's server, asked through this one as the proxy.
+                reply = reply._replace(headers={k: v for k, v in reply.headers.items() if k not in SAID_BY_THE_ROUTER})
             self.calls.append(Call(method, path, headers, body, reply.status))
         return reply
 
@@ -94,6 +104,8 @@ class ScriptedRouter:
         segments = path.strip("/").split("/")
         if segments[:2] == ["api", "models"]:
             return _hub_model("/".join(segments[2:]))
+        if segments == ["api", "tasks"]:
+            return Reply(body={task: {"widgetModels": [model]} for task, model in RECOMMENDED.items()})
         if segments[:2] == ["v1", "models"] and method == "GET":
             return _models("/".join(segments[2:]))
         if "authorization" not in headers:
@@ -205,7 +217,7 @@ def _models(name: str) -> Reply:
 
 def _hub_model(name: str) -> Reply:
     """The Hub's page of a model, of which the clients read which providers serve it, and under what name."""
-    tasks = {"generation": "text-generation", "embedding": "feature-extraction"}
+    tasks = {"generation": "text-generation", "embedding": "feature-extraction", "classes": "text-classification"}
     task = tasks.get(name.partition("/")[2], "conversational")
     mapping = {
         provider: {"status": "live", "providerId": name if provider == "hf-inference" else name.lower(), "task": task}
@@ -230,6 +242,8 @@ def _task(segments: List[str], body: Any) -> Reply:
         return answers.ERRORS[case]
     if case == "embedding":
         return Reply(body=[[0.25, 0.5, 0.125]])
+    if case == "classes":
+        return Reply(body=[[{"label": "joy", "score": 0.9}]])
     if isinstance(body, dict) and body.get("stream"):
         return Reply(events=answers.GENERATION_TOKENS, then="end")
     return answers.GENERATION

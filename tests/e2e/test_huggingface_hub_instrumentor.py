@@ -30,11 +30,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
-from hf_openobserve.capture import stream_usage
+from hf_openobserve.capture import pace, routing, stream_usage
 from hf_openobserve.instrumentors import messages
 from hf_openobserve.instrumentors.huggingface_hub import HuggingFaceHubInstrumentor
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
+NO_LIMITS = SpanLimits(max_span_attributes=SpanLimits.UNSET)
 ON_HTTPX = int(huggingface_hub.__version__.split(".")[0]) >= 1
 needs_async = pytest.mark.skipif(
     not ON_HTTPX and importlib.util.find_spec("aiohttp") is None, reason="this huggingface_hub needs aiohttp for async"
@@ -54,8 +55,8 @@ class Traced:
         self.root = root
         self.exporter = InMemorySpanExporter()
 
-    def instrument(self, sampler=ALWAYS_ON, **options):
-        provider = TracerProvider(sampler=sampler, span_limits=SpanLimits(max_span_attributes=SpanLimits.UNSET))
+    def instrument(self, sampler=ALWAYS_ON, limits=NO_LIMITS, **options):
+        provider = TracerProvider(sampler=sampler, span_limits=limits)
         provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         HuggingFaceHubInstrumentor().instrument(tracer_provider=provider, **options)
         return provider
@@ -430,6 +431,80 @@ def test_headers_of_the_answer_are_seen_by_both_clients(traced):
         assert span.attributes["hf.request_id"] == "Root=1-abc"
         assert span.attributes["hf.model.base"] == "org/name"
     assert len(traced.spans) == 2
+
+
+# What cannot be had costs no more than itself.
+
+
+def fails(*_, **__):
+    raise LookupError("of a form that nobody knows")
+
+
+EVERYTHING = {
+    "hf.task",
+    "hf.endpoint.kind",
+    "server.address",
+    "gen_ai.request.model",
+    "gen_ai.provider.name",
+    "llm.system",
+    "gen_ai.operation.name",
+    "hf.provider.served",
+    "llm.invocation_parameters",
+    "llm.input_messages.0.message.content",
+    "llm.output_messages.0.message.content",
+    "llm.token_count.total",
+    "hf.stream.chunks",
+}
+OF_A_STREAM = {"llm.output_messages.0.message.content", "llm.token_count.total"}
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "lost"),
+    [
+        (messages.ChatStream, "attributes", OF_A_STREAM),
+        (messages.ChatStream, "add", OF_A_STREAM),
+        (pace.Pace, "attributes", {"hf.stream.chunks"}),
+        (routing, "request_attributes", {"hf.endpoint.kind", "server.address"}),
+        (routing, "response_attributes", {"hf.provider.served"}),
+        (messages, "_parameters", {"llm.invocation_parameters", "llm.input_messages.0.message.content"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_part_that_cannot_be_built_costs_that_part_only(traced, monkeypatch, owner, name, lost):
+    monkeypatch.setattr(owner, name, fails)
+    client = traced.client("usage-if-asked")
+    answer = client.chat_completion(MESSAGES, model="org/name", stream=True, stream_options={"include_usage": True})
+    assert len(list(answer)) == 5
+    assert outcome(traced.span) == ("OK", None)
+    assert EVERYTHING - set(traced.span.attributes) == lost
+
+
+def test_the_default_limit_of_attributes_takes_old_messages_first(uninstrumented):
+    uninstrumented.instrument(limits=SpanLimits(max_span_attributes=128))
+    client = uninstrumented.client("usage-if-asked")
+    answer = client.chat_completion(
+        MESSAGES * 70, model="org/name", stream=True, stream_options={"include_usage": True}
+    )
+    assert len(list(answer)) == 5
+    assert EVERYTHING - set(uninstrumented.span.attributes) == {"llm.input_messages.0.message.content"}
+
+
+def test_an_error_that_cannot_be_recorded_is_still_told(traced, monkeypatch):
+    monkeypatch.setattr("opentelemetry.sdk.trace.Span.record_exception", fails)
+    monkeypatch.setattr(routing, "response_attributes", fails)
+    with pytest.raises(Exception, match="402"):
+        traced.client("402").chat_completion(MESSAGES)
+    assert outcome(traced.span)[1].endswith(hub_endpoint.ERRORS["402"])
+    assert traced.span.attributes["hf.error.kind"] == "credits_exhausted"
+    assert traced.span.attributes["http.response.status_code"] == 402
+
+
+def test_content_that_is_no_text_costs_nothing(traced):
+    assert len(list(traced.client("thinking").chat_completion(MESSAGES, model="org/name", stream=True))) == 5
+    assert EVERYTHING - set(traced.span.attributes) == {"hf.provider.served"}, "the endpoint names none"
+    assert traced.span.attributes["llm.output_messages.0.message.content"] == "Four."
+    (choice,) = json.loads(traced.span.attributes["output.value"])["choices"]
+    assert choice["message"]["reasoning"] == "Two and two"
 
 
 # Asking for usage.

@@ -162,6 +162,22 @@ def test_who_served_an_answer(url, headers, served):
     assert routing.served_by(url, headers) == served
 
 
+@pytest.mark.parametrize(
+    ("url", "api"),
+    [
+        (ROUTER, "openai"),
+        ("https://router.huggingface.co/novita/v3/openai/chat/completions", "openai"),
+        ("https://router.huggingface.co/together/v1/completions?x=1", "openai"),
+        ("http://127.0.0.1:8080/v1/embeddings", "openai"),
+        ("https://router.huggingface.co/hf-inference/models/org/name", "huggingface"),
+        ("http://127.0.0.1:8080", "huggingface"),
+        ("", "huggingface"),
+    ],
+)
+def test_the_api_that_is_spoken_is_what_the_address_says(url, api):
+    assert routing.api_of(url) == api
+
+
 def test_tokens_in_headers_are_taken_as_numbers_only():
     counts = routing.header_token_counts({"x-prompt-tokens": "7", "x-generated-tokens": "many"})
     assert counts == {"llm.token_count.prompt": 7}
@@ -412,6 +428,55 @@ def test_the_pieces_of_streamed_tool_calls_are_joined():
         "1.tool_call.id": "c2",
         "1.tool_call.function.name": "wait",
         "1.tool_call.function.arguments": "{}",
+    }
+
+
+THINKING = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]
+
+
+@pytest.mark.parametrize(
+    ("deltas", "message"),
+    [
+        ([{"content": THINKING}, {"content": "Four"}], {"content": "Four", "reasoning": "hm"}),
+        ([{"content": THINKING}, {"content": THINKING}], {"content": "", "reasoning": "hmhm"}),
+        ([{"content": [{"type": "text", "text": "Fo"}, "ur"]}, {"content": "."}], {"content": "Four."}),
+        ([{"content": {"type": "text", "text": "Four"}}], {"content": "Four"}),
+        (
+            [{"content": "See"}, {"content": [{"type": "image_url", "image_url": {"url": "x"}}]}],
+            {"content": [{"type": "text", "text": "See"}, {"type": "image_url", "image_url": {"url": "x"}}]},
+        ),
+        ([{"content": 4}], {"content": [4]}),
+        ([{"reasoning": [{"type": "text", "text": "why"}], "content": "a"}], {"content": "a", "reasoning": "why"}),
+        ([{"reasoning": {"why": 1}, "content": "a"}], {"content": "a", "reasoning": '{"why": 1}'}),
+    ],
+    ids=lambda value: None if isinstance(value, list) else json.dumps(value),
+)
+def test_content_in_parts_is_text_as_far_as_it_is_text(deltas, message):
+    stream = messages.ChatStream()
+    for members in deltas:
+        assert stream.add(Chunk([delta(**members)]))
+    (choice,) = json.loads(stream.attributes()["output.value"])["choices"]
+    assert choice["message"] == {"role": "assistant", **message}
+
+
+def test_indexes_of_any_form_cost_nothing_but_their_order():
+    stream = messages.ChatStream()
+    call = {"id": "c", "function": {"name": "f", "arguments": "{}"}}
+    for index in (None, "1", "b", [], 2):
+        stream.add(Chunk([delta(index, content="a", tool_calls=[{"index": index, **call}])]))
+    choices = json.loads(stream.attributes()["output.value"])["choices"]
+    assert [(choice["index"], choice["message"]["content"]) for choice in choices] == [(0, "aaa"), (1, "a"), (2, "a")]
+
+
+@pytest.mark.parametrize("content", [[{"type": "text", "text": "Four"}], [*THINKING, {"type": "text", "text": "Four"}]])
+def test_thinking_is_no_part_of_a_message(content):
+    answer = {"choices": [{"message": {"role": "assistant", "content": content}}]}
+    attributes = messages.chat_answer(json.dumps(answer), answer)
+    prefix = "llm.output_messages.0.message."
+    assert {name[len(prefix) :]: value for name, value in attributes.items() if name.startswith(prefix)} == {
+        "role": "assistant",
+        "contents.0.message_content.type": "text",
+        "contents.0.message_content.text": "Four",
     }
 
 

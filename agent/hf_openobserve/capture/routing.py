@@ -27,6 +27,9 @@ RATE_LIMITS = tuple(
 )
 """What providers send behind ``x-ratelimit-``: each is a column, so no others are taken."""
 
+OPENAI_PATHS = ("/chat/completions", "/completions", "/embeddings")
+"""How the addresses of OpenAI's API end, whoever offers it and whatever stands before them."""
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -69,6 +72,11 @@ def endpoint_kind_of(url: str) -> str:
     """``endpoint_kind`` of an address that the program gave."""
     parts = urlsplit(url)
     return endpoint_kind(parts.hostname or "", parts.path, pinned=False)
+
+
+def api_of(url: str) -> str:
+    """``llm.system``, the API that is spoken at an address: ``openai``, else ``huggingface``, that of a task as the Hub has it."""
+    return "openai" if url.partition("?")[0].endswith(OPENAI_PATHS) else "huggingface"
 
 
 def request_attributes(

@@ -10,7 +10,7 @@ import atexit
 import json
 import os
 import time
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Set, Union
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Set, Tuple, Union
 
 from openinference.instrumentation import OITracer
 from opentelemetry import context as context_api
@@ -18,13 +18,16 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Status, StatusCode
 
-from hf_openobserve import diagnostics
+from hf_openobserve import columns, diagnostics
 from hf_openobserve.capture import errors, routing, stream_usage
 from hf_openobserve.capture.pace import Pace
 from hf_openobserve.capture.stream_usage import Question
 from hf_openobserve.instrumentors import messages
 
 _KEY = context_api.create_key("hf_openobserve.huggingface_hub.call")
+
+_RECOMMENDING = (None, "auto", "hf-inference")
+"""Providers of a client for which huggingface_hub finds a model where the program names none: a Hub id, asked of hf-inference."""
 
 _open: Set[Call] = set()
 """Calls whose stream the program has not finished. A stream still held at exit ends there."""
@@ -175,8 +178,9 @@ class Call:
         self._stream_usage = stream_usage
         self._question: Optional[Question] = None
         self._asked_for_usage = False
+        self._system = "openai" if operation is OPERATIONS["chat_completion"] else "huggingface"
         self._recording: bool = span.is_recording()
-        self._models = (model, getattr(client, "model", None))
+        self._models: Tuple[Any, ...] = (model, getattr(client, "model", None))
         self._attributes: Dict[str, Any] = {}
         self._status: Optional[int] = None
         self._body: Optional[bytes] = None
@@ -190,7 +194,7 @@ class Call:
 
     @property
     def _model(self) -> Optional[str]:
-        """The Hub id that the program named; what a provider calls the model is the body's business."""
+        """The Hub id that the program named, or huggingface_hub for it; what a provider calls the model is another thing."""
         named = (model for model in self._models if isinstance(model, str) and model and not routing.is_url(model))
         return next(named, None)
 
@@ -232,24 +236,25 @@ class Call:
         return self._question is not None and self._question.refused(status_code, f"{told.message} {error}", provider)
 
     def _posted(self, parameters: Any) -> None:
-        body = parameters.json
-        if self._operation.request is not None and isinstance(body, dict):
-            self._attributes.update(self._operation.request(body, self._model, self._images))
-        url = str(parameters.url)
+        body, url, sent = parameters.json, str(parameters.url), parameters.model
         addresses = [str(model).rstrip("/") for model in self._models if routing.is_url(model)]
-        self._attributes.update(
-            routing.request_attributes(
-                url=url,
-                model=self._model,
-                provider=getattr(self.client, "provider", None),
-                headers=parameters.headers,
-                by_address=any(url.startswith(address) for address in addresses),
-            )
+        by_address = any(url.startswith(address) for address in addresses)
+        provider = getattr(self.client, "provider", None)
+        mapped = sent if isinstance(sent, str) and sent and not by_address and not routing.is_url(sent) else None
+        if mapped and self._model is None and provider in _RECOMMENDING:
+            self._models = (*self._models, mapped)
+        if self._operation.request is not None and isinstance(body, dict):
+            self._add("request", self._operation.request, body, self._model, self._images)
+        self._system = routing.api_of(url)
+        self._add(
+            "route",
+            lambda: routing.request_attributes(
+                url=url, model=self._model, provider=provider, headers=parameters.headers, by_address=by_address
+            ),
         )
         self._attributes["hf.task"] = str(parameters.task)
-        sent = parameters.model
-        if isinstance(sent, str) and not routing.is_url(sent) and self._model not in (None, sent):
-            self._attributes["hf.provider.model"] = sent
+        if mapped and self._model != mapped:
+            self._attributes["hf.provider.model"] = mapped
 
     def answered(self, response: Any) -> None:
         """The status line and the headers of the answer are there."""
@@ -262,13 +267,12 @@ class Call:
     def _headers(self, headers: Any) -> None:
         if headers is None:
             return
-        said = routing.response_attributes(headers)
-        self._attributes.update(said)
+        said = self._add("answer's headers", routing.response_attributes, headers)
         if self._model and "hf.provider.served" in said:
             # The router has answered, whatever stands between: it has read the model's suffix.
-            self._attributes.update(routing.model_attributes(self._model, routed=True))
+            self._add("model", lambda: routing.model_attributes(str(self._model), routed=True))
         if self._operation is OPERATIONS["text_generation"]:
-            self._attributes.update(routing.header_token_counts(headers))
+            self._add("token counts", routing.header_token_counts, headers)
 
     def received(self, answer: Any) -> None:
         """The body of the answer, or what a stream's lines come from."""
@@ -292,9 +296,7 @@ class Call:
             _opened(self)
             return True
         if self._body is not None and self._operation.answer is not None:
-            self._attributes.update(
-                diagnostics.guarded("huggingface_hub answer", self._operation.answer, self._body, result, default={})
-            )
+            self._add("answer", self._operation.answer, self._body, result)
         self._end(Status(StatusCode.OK))
         return False
 
@@ -311,8 +313,8 @@ class Call:
         if not self._recording:
             return
         told = errors.describe(error, streaming=self._streaming)
-        self._span.record_exception(error)
-        self._headers(told.headers)
+        diagnostics.guarded("huggingface_hub exception", self._span.record_exception, error)
+        diagnostics.guarded("huggingface_hub headers", self._headers, told.headers)
         self._attributes["error.type"] = told.error_type
         if told.kind is not None:
             self._attributes["hf.error.kind"] = told.kind
@@ -376,14 +378,33 @@ class Call:
         if not self._recording:
             return
         if self._stream is not None:
-            self._attributes.update(self._stream.attributes())
-            self._attributes.update(self._pace.attributes(self._attributes.get("llm.token_count.completion")))
-        self._attributes["llm.system"] = self._attributes["gen_ai.provider.name"] = "huggingface"
+            self._add("stream", self._stream.attributes)
+        if self._streaming:
+            self._add("pace", self._pace.attributes, self._attributes.get("llm.token_count.completion"))
+        self._add("provider", self._provider)
         if self._operation.genai_operation:
             self._attributes["gen_ai.operation.name"] = self._operation.genai_operation
         if self._model:
             self._attributes["gen_ai.request.model"] = self._model
         self._span.set_attributes(self._attributes)
+
+    def _provider(self) -> Dict[str, Any]:
+        """Whose API was spoken, and who offers it: as ``columns`` does for any client, but where the provider is asked itself."""
+        known = self._attributes
+        system, name = self._system, "huggingface"
+        if "server.address" in known and "hf.provider.served" not in known:
+            if known.get("hf.endpoint.kind") == "provider":
+                name = known["hf.provider.requested"]
+                system = system if system == "openai" else name
+            else:
+                name = columns.provider_name(known["server.address"], system)
+        return {"llm.system": system, "gen_ai.provider.name": name}
+
+    def _add(self, what: str, build: Callable[..., Dict[str, Any]], *args: Any) -> Dict[str, Any]:
+        """Add what ``build(*args)`` gives, which is also returned; if it raises, this part of the row is all that is lost."""
+        built: Dict[str, Any] = diagnostics.guarded(f"huggingface_hub {what}", build, *args, default={})
+        self._attributes.update(built)
+        return built
 
     def _close(self, status: Status, end_time: Optional[int]) -> None:
         self._span.set_status(status)
