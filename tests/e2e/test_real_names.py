@@ -93,6 +93,12 @@ def test_the_limits_that_an_answer_tells_are_in_the_row(rows, client):
 
 
 @pytest.mark.parametrize("client", ["openai", "hub"])
+def test_a_dedicated_endpoint_that_does_not_run_is_loading(rows, client):
+    row = rows[f"{client} asleep"]
+    assert (row["hf_error_kind"], row["http_response_status_code"]) == ("model_loading", "502")
+
+
+@pytest.mark.parametrize("client", ["openai", "hub"])
 def test_the_pace_of_a_stream_is_in_the_row(rows, client):
     row = rows[f"{client} stream"]
     assert row["hf_stream_chunks"] == "51"

@@ -229,6 +229,21 @@ def test_a_code_says_the_kind_by_itself(code, kind):
         (401, "Request access token is missing", [], "auth_invalid"),
         (500, "CUDA out of memory", [], "server_error"),
         (424, "Request failed during generation", ["generation"], "server_error"),
+        # A wrong request that is quoted, and a server that speaks of the account.
+        (400, "Invalid value for 'content': 'please ask for access to the building'", [], "bad_request"),
+        (422, "Input should be a valid string: 'request access please'", [], "bad_request"),
+        (400, "The prompt 'I have no credits' is not valid", [], "bad_request"),
+        (400, "Invalid value for 'content': 'You have exceeded your credits'", [], "bad_request"),
+        (400, "Invalid value for 'content': 'Your account has insufficient balance'", [], "bad_request"),
+        (422, "messages.0.content: 'insufficient balance'", [], "bad_request"),
+        (400, "You have exceeded your monthly spend limit", [], "credits_exhausted"),
+        (400, "You've depleted your monthly included credits.", [], "credits_exhausted"),
+        (400, "Error: You exceeded your current quota.", [], "credits_exhausted"),
+        (400, "Your credit balance is too low to access the API.", [], "credits_exhausted"),
+        (400, "Request refused. Your account has insufficient funds", [], "credits_exhausted"),
+        (400, "Billing hard limit has been reached", [], "credits_exhausted"),
+        (400, "Please pay", ["billing_hard_limit_reached"], "credits_exhausted"),
+        (403, "This model is gated", [], "gated_model"),
         # A firewall's page.
         (403, "Attention Required! | Cloudflare", [], None),
         (403, "ERROR: The request could not be satisfied", [], None),
@@ -271,11 +286,40 @@ def test_a_status_without_a_word(status_code, kind):
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"),
-    [("/hf-inference/models/org/name", "model_not_supported"), ("/v1/chat/completions", "bad_request")],
+    ("url", "kind"),
+    [
+        ("https://router.huggingface.co/hf-inference/models/org/name", "model_not_supported"),
+        ("/hf-inference/models/org/name/pipeline/feature-extraction", "model_not_supported"),
+        ("https://router.huggingface.co/v1/chat/completions", "bad_request"),
+        ("https://router.huggingface.co/v1/models/org/name", "bad_request"),
+        ("https://api-inference.huggingface.co/models/org/name", "bad_request"),
+        ("http://localhost/models/llama/v1/wrong", "bad_request"),
+        ("http://[", "bad_request"),
+    ],
 )
-def test_not_found_is_the_models_fault_only_where_the_address_names_it(path, kind):
-    assert kind_of(status_code=404, sentence="Not Found", url="https://router.huggingface.co" + path) == kind
+def test_not_found_is_the_models_fault_only_where_the_address_names_it(url, kind):
+    assert kind_of(status_code=404, sentence="Not Found", url=url) == kind
+
+
+DEDICATED = "https://abc.us-east-1.aws.endpoints.huggingface.cloud/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("status_code", "sentence", "url", "kind"),
+    [
+        (502, "", DEDICATED, "model_loading"),
+        (502, "502 Bad Gateway", DEDICATED, "model_loading"),
+        (503, "Service Unavailable", DEDICATED, "model_loading"),
+        (503, "Model is overloaded", DEDICATED, "provider_overloaded"),
+        (500, "", DEDICATED, "server_error"),
+        (429, "", DEDICATED, "rate_limited"),
+        (503, "", "https://router.huggingface.co/v1/chat/completions", "provider_overloaded"),
+        (502, "", "https://router.huggingface.co/v1/chat/completions", "server_error"),
+        (503, "", "https://endpoints.huggingface.cloud.example.com/v1", "provider_overloaded"),
+    ],
+)
+def test_a_dedicated_endpoint_that_is_not_there_is_on_its_way(status_code, sentence, url, kind):
+    assert kind_of(status_code=status_code, sentence=sentence, url=url) == kind
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 from typing import Collection, FrozenSet, NamedTuple, Optional, Tuple
+from urllib.parse import urlsplit
+
+from hf_openobserve.capture.routing import DEDICATED_DOMAIN
 
 KINDS = (
     "auth_invalid",
@@ -47,21 +50,36 @@ class _Rule(NamedTuple):
     """Where the rule holds; None is everywhere. Among them, None is an error without a status: of a stream, or a client."""
 
 
+_HIDDEN: FrozenSet[Optional[int]] = frozenset({None, 401, 403, 404})
 _REFUSED: FrozenSet[Optional[int]] = frozenset({None, 400, 401, 403, 404, 422})
 _BUSY: FrozenSet[Optional[int]] = frozenset({None, 408, 424, 429, 500, 502, 503, 504, 529})
+
+_NO_CREDITS = _set("insufficient_quota billing_hard_limit_reached billing_not_active not_enough_balance credit_limit")
 
 _RULES = (
     _Rule(
         "credits_exhausted",
         r"monthly (included )?credits|credit (limit|balance)|exceeded your current quota|billing hard limit"
         r"|(insufficient|not enough|out of|no|exhausted|depleted)( \w+){0,2} (credits?|balance|funds)\b|spend(ing)? (limit|cap)",
-        _set("insufficient_quota billing_hard_limit_reached billing_not_active not_enough_balance credit_limit"),
+        _NO_CREDITS,
+        _BUSY | {401, 402, 403},
+    ),
+    # What is said of a wrong request may quote it: here the server itself must speak, of the account that was to pay.
+    _Rule(
+        "credits_exhausted",
+        r"(^|[.!] |\berror: )(you( have|'ve)? (depleted|exceeded|reached|used up) your [^'\"`]{0,40}"
+        r"(credits?|quota|(spend(ing)?|credit) (limit|cap))"
+        r"|your (\w+ )?(account|balance|organization|team|workspace)\b[^'\"`]{0,60}"
+        r"(balance|credits?|funds|too low|(spend(ing)?|credit) (limit|cap)))|^billing hard limit",
+        _NO_CREDITS,
+        frozenset({400}),
     ),
     _Rule(
         "gated_model",
-        r"\bgated (repo|model)|\b(model|repo|repository|dataset) \S+ is restricted|not in the authorized list"
+        r"\bgated (repo|model)|\bmodel is gated|\b(model|repo|repository|dataset) \S+ is restricted|not in the authorized list"
         r"|awaiting a review|\b(ask|request) (for )?access\b(?! token)",
         _set("gatedrepo model_terms_required"),
+        _HIDDEN,
     ),
     _Rule(
         "model_not_supported",
@@ -193,13 +211,23 @@ def kind_of(
 
 
 def _by_status(status_code: int, url: str) -> Optional[str]:
+    if status_code in (502, 503) and _host_and_path(url)[0].endswith(DEDICATED_DOMAIN):
+        return "model_loading"  # scaled to zero, and on its way
     if status_code in _BY_STATUS:
         return _BY_STATUS[status_code]
-    if status_code == 404 and "/models/" in url:
+    if status_code == 404 and _host_and_path(url)[1].startswith("/hf-inference/models/"):
         return "model_not_supported"  # hf-inference: "Not Found" is all it says of a model that it does not have
     if 400 <= status_code < 500:
         return "bad_request"
     return "server_error" if 500 <= status_code < 600 else None
+
+
+def _host_and_path(url: str) -> Tuple[str, str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", ""
+    return parts.hostname or "", parts.path
 
 
 BY_CLASS: Tuple[Tuple[Optional[str], FrozenSet[str]], ...] = (
