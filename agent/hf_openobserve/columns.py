@@ -12,7 +12,7 @@ import functools
 from types import MappingProxyType
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
-from hf_openobserve import conversation
+from hf_openobserve import conversation, diagnostics
 from hf_openobserve.conversation import json_object, objects
 from hf_openobserve.record import KIND_CLIENT, STATUS_ERROR, STATUS_OK, STATUS_UNSET, EventRecord, SpanRecord
 
@@ -94,7 +94,7 @@ def apply(record: SpanRecord, facts: Optional[CallFacts] = None) -> SpanRecord:
         _response_body(attributes),
     )
     for stage in STAGES:
-        stage(work)
+        diagnostics.guarded("columns", stage, work)  # what one cannot fill in is not the others' loss
     for key in list(filter(_is_left_out, attributes)):
         del attributes[key]
     return record

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from hf_openobserve import columns
+from hf_openobserve import columns, diagnostics
 from hf_openobserve.columns import CallFacts
 from hf_openobserve.record import (
     KIND_CLIENT,
@@ -28,6 +29,15 @@ MODEL = "meta-llama/Llama-3.1-8B-Instruct:fastest"
 RESOLVED = "llama3.1-8b"
 ROUTER = CallFacts(host="router.huggingface.co", port=443, model=MODEL, max_tokens=64)
 USAGE = {"prompt_tokens": 30, "completion_tokens": 12, "total_tokens": 42}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unguarded():
+    """No stage raises, whatever it is given: the guard around each is not to hide that here."""
+    strict = SimpleNamespace(guarded=lambda _, call, *args: call(*args))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "diagnostics", strict)
+        yield
 
 
 def span(attributes, *, name="ChatCompletion", status=STATUS_OK, events=(), kind=KIND_INTERNAL):
@@ -1091,6 +1101,20 @@ def test_no_attributes_make_it_raise_and_its_json_parses(attributes, facts, stat
             if name in result and name not in before:
                 assert isinstance(json.loads(result[name]), list)
         assert not [name for name in result if name.startswith(("gen_ai.prompt", "gen_ai.completion"))]
+
+
+@pytest.mark.parametrize("stage", columns.STAGES, ids=lambda stage: stage.__name__)
+def test_a_stage_that_fails_costs_what_it_fills_in(stage, monkeypatch):
+    def fails(_):
+        raise LookupError("of a form that nobody knows")
+
+    monkeypatch.setattr(columns, "diagnostics", diagnostics)
+    monkeypatch.setattr(columns, "STAGES", tuple(fails if known is stage else known for known in columns.STAGES))
+    kept = {"_models": "server.address", "_identity": "llm.model_name"}
+    result = out(chat(), ROUTER)
+    assert result["openinference.span.kind"] == "LLM"
+    assert kept.get(stage.__name__, "llm.model_name") in result
+    assert not [name for name in result if name.startswith("llm.input_messages")]
 
 
 def test_what_the_applications_exporters_see_is_not_written_to():
