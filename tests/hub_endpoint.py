@@ -110,6 +110,21 @@ REPLIES = {
             "[DONE]",
         ]
     ),
+    "hidden-reasoning": Reply(
+        events=[
+            *WORDS,
+            chunk(
+                finish="stop",
+                usage={
+                    "prompt_tokens": 5,
+                    "completion_tokens": 1000,
+                    "total_tokens": 1005,
+                    "completion_tokens_details": {"reasoning_tokens": 997},
+                },
+            ),
+            "[DONE]",
+        ]
+    ),
     "no-usage": Reply(events=[*WORDS, chunk(finish="stop"), "[DONE]"]),
     "long": Reply(events=[*[chunk(f" word{index}") for index in range(50)], chunk(usage=USAGE), "[DONE]"]),
     "generation": Reply(

@@ -9,6 +9,7 @@ import gc
 import http.server
 import importlib.util
 import inspect
+import itertools
 import json
 import pickle
 import threading
@@ -505,6 +506,15 @@ def test_content_that_is_no_text_costs_nothing(traced):
     assert traced.span.attributes["llm.output_messages.0.message.content"] == "Four."
     (choice,) = json.loads(traced.span.attributes["output.value"])["choices"]
     assert choice["message"]["reasoning"] == "Two and two"
+
+
+def test_reasoning_that_is_not_shown_counts_for_no_pace(traced, monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr(pace, "time", types.SimpleNamespace(perf_counter=lambda: float(next(clock))))
+    assert len(list(traced.client("hidden-reasoning").chat_completion(MESSAGES, stream=True))) == 4
+    attributes = traced.span.attributes
+    assert attributes["llm.token_count.completion"] == 1000
+    assert attributes["hf.stream.time_per_output_token"] == 2.0, "three words, four readings of the clock between"
 
 
 # Asking for usage.

@@ -15,7 +15,6 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext
 from hf_openobserve.capture import calls
 from hf_openobserve.capture.attempts import Attempt
 from hf_openobserve.capture.pace import Pace
-from hf_openobserve.columns import CallFacts
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 SCOPE = "openinference.instrumentation.openai"
@@ -191,7 +190,53 @@ def test_what_is_wrong_with_the_facts_is_not_wrong_with_the_span(tracer):
     def broken(call):
         call.usage = object()
 
-    assert facts(tracer, change=broken) == CallFacts()
+    known = facts(tracer, change=broken)
+    assert known.usage is None
+    assert (known.model, known.host) == (MODEL, "router.huggingface.co")
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [
+        ("routing.request_attributes", "hf.endpoint.kind"),
+        ("routing.response_attributes", "hf.provider.served"),
+        ("retry_events", "http.request.resend_count"),
+        ("_tokens", "hf.stream.chunks"),
+    ],
+)
+def test_a_part_that_cannot_be_built_costs_that_part_only(tracer, monkeypatch, name, lost):
+    def fails(*_, **__):
+        raise LookupError("of a form that nobody knows")
+
+    def streamed(call):
+        call.attempts.done.extend([Attempt(1, 10, 429), Attempt(520, 600, 200)])
+        call.attempts.answer = {"x-inference-provider": "together"}
+        call.pace = Pace()
+        call.pace.came()
+
+    monkeypatch.setattr("hf_openobserve.capture.calls." + name, fails)
+    everything = {"hf.endpoint.kind", "hf.provider.served", "http.request.resend_count", "hf.stream.chunks"}
+    assert everything - set(facts(tracer, change=streamed).attributes) == {lost}
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"completion_tokens": 1000, "completion_tokens_details": {"reasoning_tokens": 997}},
+        {"output_tokens": 1000, "output_tokens_details": {"reasoning_tokens": 997}},
+        {"completion_tokens": 3, "completion_tokens_details": None},
+    ],
+)
+def test_the_pace_is_of_the_tokens_that_came(tracer, usage):
+    def streamed(call):
+        call.usage = usage
+        call.pace = Pace(began=1.0)
+        call.pace.chunks = call.pace.pieces = 3
+        call.pace.first_content, call.pace.last_content = 2.0, 4.0
+
+    known = facts(tracer, change=streamed)
+    assert known.attributes["hf.stream.tokens_per_second"] == 1.0
+    assert known.attributes["hf.stream.time_per_output_token"] == 1.0
 
 
 def test_where_nobody_records_nothing_is_kept():

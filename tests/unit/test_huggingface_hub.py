@@ -519,19 +519,48 @@ def test_pace_counts_only_what_is_known(monkeypatch):
         stream.came()
         if content:
             stream.had_content()
-    assert stream.attributes(3) == {
+    assert stream.attributes(pace.Tokens(output=3)) == {
         "hf.stream.chunks": 3,
         "hf.stream.longest_wait": 1.0,
         "gen_ai.response.time_to_first_chunk": 1.5,
         "hf.stream.time_per_output_token": 2.0,
         "hf.stream.tokens_per_second": 0.5,
     }
-    assert set(stream.attributes(None)) == {
+    assert set(stream.attributes(pace.Tokens())) == {
         "hf.stream.chunks",
         "hf.stream.longest_wait",
         "gen_ai.response.time_to_first_chunk",
     }
-    assert pace.Pace(began=0.5).attributes(3) == {}
+    assert pace.Pace(began=0.5).attributes(pace.Tokens(output=3)) == {}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "pieces", "reasoned", "seen"),
+    [
+        (pace.Tokens(5, None, None, 3), 2, False, None),
+        (pace.Tokens(5, 1000, 1005, None), 11, False, 1000),
+        (pace.Tokens(5, 1000, 1005, 0), 11, False, 1000),
+        (pace.Tokens(5, 1000, 1005, 989), 11, False, 11),  # hidden
+        (pace.Tokens(5, 1000, 1005, 989), 11, True, 1000),  # shown, several tokens to a piece
+        (pace.Tokens(5, 1000, 1005, 989), 600, False, 1000),  # shown as <think> within the text
+        (pace.Tokens(None, 1000, None, 989), 11, False, 11),
+        (pace.Tokens(5, 11, 1005, 989), 11, False, 11),  # counted beside the output
+        (pace.Tokens(5, 11, 16, 989), 11, False, 11),  # no count that could be
+    ],
+)
+def test_reasoning_that_did_not_come_as_pieces_counts_for_no_pace(tokens, pieces, reasoned, seen):
+    assert tokens.seen(pieces=pieces, reasoned=reasoned) == seen
+
+
+@pytest.mark.parametrize(
+    ("members", "reasoned"),
+    [({"content": "a"}, False), ({"content": None, "reasoning": "a"}, True), ({"content": THINKING}, True)],
+    ids=["text", "reasoning", "thinking"],
+)
+def test_a_hub_stream_knows_if_it_had_reasoning(members, reasoned):
+    stream = messages.ChatStream()
+    stream.add(Chunk([delta(**members)]))
+    assert stream.reasoned is reasoned
 
 
 # The names of huggingface_hub's modules.

@@ -48,6 +48,26 @@ def test_what_of_a_chunk_is_an_answer(chunk, expected):
 @pytest.mark.parametrize(
     ("chunk", "expected"),
     [
+        (delta(content="x"), False),
+        (delta(content="x", reasoning="y"), False),
+        (delta(content=""), False),
+        (delta(reasoning_content="x"), True),
+        (delta(content="", reasoning="x"), True),
+        (delta(content=[{"type": "thinking", "thinking": []}]), True),
+        (delta(content=[{"type": "text", "text": "x"}]), False),
+        (SimpleNamespace(choices=[SimpleNamespace(text="x")]), False),
+        (SimpleNamespace(type="response.output_text.delta"), False),
+        (SimpleNamespace(type="response.reasoning_summary_text.delta"), True),
+        (object(), False),
+    ],
+)
+def test_what_of_a_chunk_is_reasoning(chunk, expected):
+    assert openai_stream.carries_reasoning(chunk) is expected
+
+
+@pytest.mark.parametrize(
+    ("chunk", "expected"),
+    [
         (SimpleNamespace(choices=[], usage="u"), "u"),
         (SimpleNamespace(choices=[1], usage="u"), "u"),
         (SimpleNamespace(choices=[1], usage=None), None),

@@ -15,7 +15,9 @@ from hf_openobserve import diagnostics
 from hf_openobserve.arm import OPENAI_INSTRUMENTORS
 from hf_openobserve.capture import routing
 from hf_openobserve.capture.attempts import Attempts, retry_events
+from hf_openobserve.capture.pace import Tokens
 from hf_openobserve.columns import CallFacts
+from hf_openobserve.conversation import at
 
 _CAPACITY = 4096
 """Calls remembered at once. Beyond it the oldest is forgotten: spans that never end must not grow the host."""
@@ -67,29 +69,22 @@ class Call:
         if self.streams is not None:
             self.streams.settle()
         attempts, failure = self.attempts, self.failure
-        url = attempts.url or self.url
-        attributes: Dict[str, Any] = routing.request_attributes(
-            url=url, model=self.model, provider=None, headers=attempts.request_headers or {}, by_address=True
-        )
-        headers = attempts.answer if failure is None or failure.headers is None else failure.headers
-        if headers is not None:
-            said = routing.response_attributes(headers)
-            attributes.update(said)
-            if self.model and "hf.provider.served" in said:
-                # The router has answered, whatever stands between: it has read the model's suffix.
-                attributes.update(routing.model_attributes(self.model, routed=True))
-        if attributes["hf.endpoint.kind"] == "other" and "hf.provider.served" not in attributes:
+        # One part that cannot be built costs that part only.
+        attributes: Dict[str, Any] = {}
+        diagnostics.guarded("route", self._add_route, attributes)
+        diagnostics.guarded("answer's headers", self._add_answer, attributes)
+        if attributes.get("hf.endpoint.kind") == "other" and "hf.provider.served" not in attributes:
             attributes.pop("hf.model.base", None)  # not a Hub id, as far as anybody can tell
         if failure is not None and failure.kind:
             attributes["hf.error.kind"] = failure.kind
-        retries = retry_events(attempts.done)
+        retries = diagnostics.guarded("retries", retry_events, attempts.done, default=())
         if retries:
             attributes["http.request.resend_count"] = len(retries)
-        usage = _plain(self.usage)
+        usage = diagnostics.guarded("usage", _plain, self.usage)
         if self.pace is not None:
-            counts = usage or {}
-            tokens = counts.get("completion_tokens", counts.get("output_tokens"))
-            attributes.update(self.pace.attributes(tokens if isinstance(tokens, int) else None))
+            attributes.update(
+                diagnostics.guarded("pace", lambda: self.pace.attributes(_tokens(usage or {})), default={})
+            )
         return CallFacts(
             host=attributes.pop("server.address", ""),
             port=attributes.pop("server.port", None),
@@ -105,6 +100,29 @@ class Call:
             ended=self.ended,
         )
 
+    def _add_route(self, attributes: Dict[str, Any]) -> None:
+        attempts = self.attempts
+        attributes.update(
+            routing.request_attributes(
+                url=attempts.url or self.url,
+                model=self.model,
+                provider=None,
+                headers=attempts.request_headers or {},
+                by_address=True,
+            )
+        )
+
+    def _add_answer(self, attributes: Dict[str, Any]) -> None:
+        failure = self.failure
+        headers = self.attempts.answer if failure is None or failure.headers is None else failure.headers
+        if headers is None:
+            return
+        said = routing.response_attributes(headers)
+        attributes.update(said)
+        if self.model and "hf.provider.served" in said:
+            # The router has answered, whatever stands between: it has read the model's suffix.
+            attributes.update(routing.model_attributes(self.model, routed=True))
+
 
 def _plain(usage: Any) -> Optional[Dict[str, Any]]:
     """Usage as a server wrote it, from its parsed form."""
@@ -112,6 +130,23 @@ def _plain(usage: Any) -> Optional[Dict[str, Any]]:
         return usage
     plain = usage.to_dict() if hasattr(usage, "to_dict") else dict(usage)
     return plain if isinstance(plain, dict) else None
+
+
+_TOKENS = (
+    (("prompt_tokens",), ("input_tokens",)),
+    (("completion_tokens",), ("output_tokens",)),
+    (("total_tokens",),),
+    (("completion_tokens_details", "reasoning_tokens"), ("output_tokens_details", "reasoning_tokens")),
+)
+"""Where a usage has what ``Tokens`` holds, in its order: in the chat API, and in the Responses API."""
+
+
+def _tokens(usage: Mapping[str, Any]) -> Tokens:
+    counts = []
+    for paths in _TOKENS:
+        found = (at(usage, path) for path in paths)
+        counts.append(next((count for count in found if isinstance(count, int)), None))
+    return Tokens(*counts)
 
 
 def begin(*, url: str, host: str, body: Mapping[str, Any]) -> Optional[Call]:

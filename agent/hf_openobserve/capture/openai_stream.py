@@ -92,6 +92,7 @@ class Watch:
                 self._call.usage = usage
             if carries_content(chunk):
                 pace.had_content()
+                pace.reasoned = pace.reasoned or carries_reasoning(chunk)
         except Exception:  # noqa: BLE001 - a chunk of a form nobody knows
             diagnostics.swallowed("openai chunk")
 
@@ -198,6 +199,24 @@ def carries_content(chunk: Any) -> bool:
             or getattr(delta, "reasoning_content", None)
             or getattr(delta, "reasoning", None)
             or getattr(delta, "refusal", None)
+        ):
+            return True
+    return False
+
+
+def carries_reasoning(chunk: Any) -> bool:
+    """True if what a chunk carries is of the reasoning. Asked of each chunk until one is: a text says no at the first look."""
+    choices = getattr(chunk, "choices", None)
+    if not choices:
+        return "reasoning" in str(getattr(chunk, "type", ""))
+    for choice in choices:
+        delta = getattr(choice, "delta", None)
+        if delta is None or (delta.content and isinstance(delta.content, str)):
+            continue
+        if (
+            getattr(delta, "reasoning_content", None)
+            or getattr(delta, "reasoning", None)
+            or any(isinstance(part, dict) and "thinking" in part for part in delta.content or ())
         ):
             return True
     return False

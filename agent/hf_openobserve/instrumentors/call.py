@@ -20,7 +20,7 @@ from opentelemetry.trace import Status, StatusCode
 
 from hf_openobserve import columns, diagnostics
 from hf_openobserve.capture import errors, routing, stream_usage
-from hf_openobserve.capture.pace import Pace
+from hf_openobserve.capture.pace import Pace, Tokens
 from hf_openobserve.capture.stream_usage import Question
 from hf_openobserve.instrumentors import messages
 
@@ -380,13 +380,18 @@ class Call:
         if self._stream is not None:
             self._add("stream", self._stream.attributes)
         if self._streaming:
-            self._add("pace", self._pace.attributes, self._attributes.get("llm.token_count.completion"))
+            self._add("pace", self._paced)
         self._add("provider", self._provider)
         if self._operation.genai_operation:
             self._attributes["gen_ai.operation.name"] = self._operation.genai_operation
         if self._model:
             self._attributes["gen_ai.request.model"] = self._model
         self._span.set_attributes(self._attributes)
+
+    def _paced(self) -> Dict[str, Any]:
+        self._pace.reasoned = getattr(self._stream, "reasoned", False)
+        names = ("prompt", "completion", "total", "completion_details.reasoning")
+        return self._pace.attributes(Tokens(*(self._attributes.get("llm.token_count." + name) for name in names)))
 
     def _provider(self) -> Dict[str, Any]:
         """Whose API was spoken, and who offers it: as ``columns`` does for any client, but where the provider is asked itself."""

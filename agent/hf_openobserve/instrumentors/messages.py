@@ -249,6 +249,11 @@ class ChatStream:
             content = streamed.add(choice) or content
         return content
 
+    @property
+    def reasoned(self) -> bool:
+        """True if reasoning was among what came."""
+        return any(choice.reasoning for choice in self._choices.values())
+
     def attributes(self) -> Dict[str, Any]:
         """What ``chat_answer`` would say of the whole."""
         answer: Dict[str, Any] = {"id": self._id, "object": "chat.completion", "model": self._model}
