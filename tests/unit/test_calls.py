@@ -55,6 +55,28 @@ def test_the_facts_of_a_call_come_with_its_span_and_go_with_it(tracer):
     assert facts_of(span) is None
 
 
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("/chat/completions", (ROUTER, "router.huggingface.co")),
+        ("chat/completions", (ROUTER, "router.huggingface.co")),
+        ("http://Other.test:8080/v1/x", ("http://Other.test:8080/v1/x", "other.test")),
+        ("https://[::1]/v1/x", ("https://[::1]/v1/x", "::1")),
+        (
+            "x?then=http://other.test",
+            (ROUTER[: -len("chat/completions")] + "x?then=http://other.test", "router.huggingface.co"),
+        ),
+    ],
+)
+def test_a_request_goes_to_the_clients_address_or_to_its_own(url, address):
+    class Base(str):
+        __slots__ = ()
+        host = "router.huggingface.co"
+
+    client = SimpleNamespace(base_url=Base("https://router.huggingface.co/v1/"))
+    assert calls.address_of(client, SimpleNamespace(url=url)) == address
+
+
 def test_nothing_of_the_prompts_is_kept(tracer):
     body = {"model": MODEL, "messages": ["a prompt"], "prompt": "a prompt", "input": "a prompt"}
     assert "a prompt" not in repr(facts(tracer, body))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from typing import Any, Dict, Mapping, Optional, Tuple
+from urllib.parse import urlsplit
 
 from opentelemetry import trace
 
@@ -177,9 +178,12 @@ def remember(span: Any, call: Call) -> None:
             break
 
 
-def address_of(client: Any, options: Any) -> str:
-    """Where a request with these options is about to go, by the client's public ``base_url``."""
-    return f"{str(client.base_url).rstrip('/')}/{str(getattr(options, 'url', '')).lstrip('/')}"
+def address_of(client: Any, options: Any) -> Tuple[str, str]:
+    """Where a request with these options is about to go, and that host: under the client's ``base_url``, or anywhere."""
+    base, url = client.base_url, str(getattr(options, "url", ""))
+    if url.startswith(("http://", "https://")):
+        return url, urlsplit(url).hostname or ""
+    return f"{str(base).rstrip('/')}/{url.lstrip('/')}", base.host
 
 
 def take(trace_id: int, span_id: int) -> Optional[CallFacts]:

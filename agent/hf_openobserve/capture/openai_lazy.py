@@ -47,7 +47,7 @@ class Answer:
         embedding = name == "CreateEmbeddingResponse"
         self._span = _tracer(tracer_provider).start_span("CreateEmbeddings" if embedding else name)
         body = options.json_data if isinstance(options.json_data, dict) else {}
-        self._call = calls.Call(calls.address_of(client, options), client.base_url.host, body)
+        self._call = calls.Call(*calls.address_of(client, options), body)
         if self._span.is_recording():
             calls.remember(self._span, self._call)
             self._span.set_attributes(_request_attributes(body, embedding=embedding))

@@ -90,11 +90,8 @@ def begin(client: Any, args: Any, kwargs: Any, passage: Any, stream_usage_mode: 
     """
     options = args[1] if len(args) > 1 else kwargs.get("options")
     body = getattr(options, "json_data", None)
-    call = calls.begin(
-        url=calls.address_of(client, options),
-        host=client.base_url.host,
-        body=body if isinstance(body, dict) else {},
-    )
+    url, host = calls.address_of(client, options)
+    call = calls.begin(url=url, host=host, body=body if isinstance(body, dict) else {})
     if call is None:
         return None
     if passage is not None:
