@@ -82,7 +82,7 @@ def _handler(endpoint: StreamEndpoint) -> Any:
             asked = "stream_options" in body
             tried = endpoint.tries[case] = endpoint.tries.get(case, 0) + 1
             if case.startswith("retried") and tried < 3:
-                limits = {"retry-after-ms": "20", "x-ratelimit-remaining-requests": "0"}
+                limits = {"retry-after-ms": "20", "retry-after": "1", "x-ratelimit-remaining-requests": "0"}
                 self._json(429 if tried == 1 else 503, {"error": "Slow down."}, limits)
             elif case.startswith("no-json"):
                 self._json(200, "{", whole=False)

@@ -28,6 +28,10 @@ for model in models:
         print(type(error).__name__, error, error.body)
 answer = client.chat.completions.with_raw_response.create(model="org/raw", messages=messages)
 print(answer.headers["x-inference-provider"], answer.parse().id, answer.retries_taken)
+elsewhere = url.replace("127.0.0.1", "localhost") + "/chat/completions"
+nowhere = openai.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="x", max_retries=2)
+body = {"model": "org/retried-elsewhere", "messages": messages}
+print(nowhere.post(elsewhere, body=body, cast_to=object)["id"])
 async def main():
     async with openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=2) as aclient:
         print((await aclient.chat.completions.create(model="org/retried-async", messages=messages)).id)
@@ -52,8 +56,8 @@ def rows(request, tmp_path_factory):
         done = harness.run(PROGRAM, door=request.param, env=env, cwd=tmp_path)
         assert (done.stdout.splitlines(), done.stderr) == (bare.stdout.splitlines(), bare.stderr)
         assert done.returncode == bare.returncode == 0
-        found = server.wait_for_rows(9)
-        assert len(found) == 9
+        found = server.wait_for_rows(10)
+        assert len(found) == 10
         yield {row["llm_request_parameters_model"].split("/")[1].partition(":")[0]: row for row in found}
 
 
@@ -97,6 +101,10 @@ def rows(request, tmp_path_factory):
                 "http_response_status_code": "429",
             },
         ),
+        (
+            "retried-elsewhere",
+            {"server_address": "localhost", "http_request_resend_count": "2", "hf_provider_served": "together"},
+        ),
         ("nobody", {"hf_error_kind": "connection", "http_request_resend_count": "1", "span_status": "ERROR"}),
     ],
 )
@@ -116,6 +124,7 @@ def test_retries_are_counted_and_each_is_an_event(rows, label):
     assert row["http_request_resend_count"] == "2"
     retries = [event for event in json.loads(row["events"]) if event["name"] == "hf.retry"]
     assert [str(event["http.response.status_code"]) for event in retries] == ["429", "503"]
+    assert [float(event["hf.retry_after"]) for event in retries] == [1, 1], "which the client may know better"
     assert all(float(event["hf.retry.wait"]) > 0 for event in retries)
     whole = row["duration"] / 1e6
     waited = sum(float(event["hf.retry.wait"]) for event in retries)

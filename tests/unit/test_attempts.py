@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from hf_openobserve.capture import attempts
-from hf_openobserve.capture.attempts import Attempts
+from hf_openobserve.capture.attempts import Attempt, Attempts
 
 
 class Response:
@@ -91,6 +91,26 @@ def test_no_answer_is_an_attempt_too(send, call, error):
     assert (attempt.status_code, attempt.error_type) == (None, type(error).__name__)
     send(Request(), answer=Response(200))
     assert len(call.attempts.done) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({"retry-after": "2"}, {"hf.retry_after": 2.0}),
+        ({"retry-after": "0.5"}, {"hf.retry_after": 0.5}),
+        (
+            {"retry-after": "Mon, 23 Nov 2026 18:00:00 GMT"},
+            {"hf.retry_after.date": "Mon, 23 Nov 2026 18:00:00 GMT"},
+        ),
+        ({}, {}),
+        (None, {}),
+    ],
+)
+def test_a_retry_tells_the_wait_that_the_server_asked_for_and_the_one_it_got(headers, told):
+    done = [Attempt(1, 10, status_code=429, headers=headers), Attempt(1_000_000_010, 1_000_000_020, 200)]
+    (event,) = attempts.retry_events(done)
+    assert (event.name, event.time_unix_nano) == ("hf.retry", 10)
+    assert event.attributes == {"hf.retry.wait": 1.0, "http.response.status_code": 429, **told}
 
 
 def test_what_goes_elsewhere_meanwhile_is_not_counted(send, call):

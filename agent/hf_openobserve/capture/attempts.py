@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import time
 from contextvars import ContextVar
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from hf_openobserve import diagnostics
+from hf_openobserve.capture import routing
 from hf_openobserve.record import EventRecord
 
 LIBRARIES = ("httpx", "httpx2")
@@ -20,12 +21,16 @@ EXTENSION = "hf_openobserve.call"
 
 
 class Attempt(NamedTuple):
-    """One request. Times are nanoseconds since the epoch; an ``error_type`` stands where no answer came."""
+    """One request. Times are nanoseconds since the epoch; an ``error_type`` stands where no answer came.
+
+    ``headers`` are the answer's, looked at only if there was another attempt.
+    """
 
     start: int
     end: int
     status_code: Optional[int] = None
     error_type: Optional[str] = None
+    headers: Any = None
 
 
 class Attempts:
@@ -58,7 +63,9 @@ class Attempts:
         """The answer is there: its headers, and its body unless it is a stream."""
         self._sending = False
         self.answer = response.headers
-        self.done.append(Attempt(self.last_start, time.time_ns(), status_code=response.status_code))
+        self.done.append(
+            Attempt(self.last_start, time.time_ns(), status_code=response.status_code, headers=response.headers)
+        )
         if owner.streams:
             response.extensions[EXTENSION] = owner
 
@@ -79,19 +86,20 @@ class Attempts:
 
 
 def retry_events(attempts: List[Attempt]) -> Tuple[EventRecord, ...]:
-    """One event for each attempt that was followed by another: how it ended, and the wait in seconds before the next."""
+    """One event for each attempt that was followed by another: how it ended, and the wait in seconds before the next.
+
+    Beside the wait stands what the server asked for: a client may know better.
+    """
     events = []
     for attempt, following in zip(attempts, attempts[1:]):
-        attributes = {"hf.retry.wait": (following.start - attempt.end) / 1e9}
+        attributes: Dict[str, Any] = {"hf.retry.wait": (following.start - attempt.end) / 1e9}
         if attempt.status_code is not None:
             attributes["http.response.status_code"] = attempt.status_code
-        events.append(
-            EventRecord(
-                "hf.retry",
-                attempt.end,
-                {**attributes, **({"error.type": attempt.error_type} if attempt.error_type else {})},
-            )
-        )
+        if attempt.error_type:
+            attributes["error.type"] = attempt.error_type
+        if attempt.headers is not None:
+            attributes.update(routing.retry_after(attempt.headers))
+        events.append(EventRecord("hf.retry", attempt.end, attributes))
     return tuple(events)
 
 

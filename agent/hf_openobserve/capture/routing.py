@@ -164,17 +164,20 @@ def response_attributes(headers: Mapping[str, Any]) -> Dict[str, Any]:
 
 def limit_attributes(headers: Mapping[str, Any]) -> Dict[str, Any]:
     """When to come again, in seconds, and the provider's limits in its own words, where an answer tells. Names are lower case."""
-    attributes: Dict[str, Any] = {}
-    retry_after = str(headers.get("retry-after") or "").strip()
-    if retry_after.replace(".", "", 1).isdigit():
-        attributes["hf.retry_after"] = float(retry_after)
-    elif retry_after:  # a date
-        attributes["hf.retry_after.date"] = retry_after
+    attributes = retry_after(headers)
     for name in RATE_LIMITS if any(name.startswith("x-ratelimit-") for name in headers) else ():
         value = headers.get("x-ratelimit-" + name)
         if value:
             attributes["hf.ratelimit." + name.replace("-", "_")] = str(value)
     return attributes
+
+
+def retry_after(headers: Mapping[str, Any]) -> Dict[str, Any]:
+    """When to come again: in seconds, or the date."""
+    said = str(headers.get("retry-after") or "").strip()
+    if said.replace(".", "", 1).isdigit():
+        return {"hf.retry_after": float(said)}
+    return {"hf.retry_after.date": said} if said else {}
 
 
 def header_token_counts(headers: Mapping[str, Any]) -> Dict[str, int]:
