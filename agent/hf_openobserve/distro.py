@@ -56,8 +56,13 @@ class OpenObserveConfigurator:
     """The SDK is not configured here: that is ``activate``'s, at the first span. The loader asks for no base class."""
 
     def configure(self, **kwargs: Any) -> None:
-        """Do nothing, or hand over to the selected distro's own configurator where another was asked for."""
-        if os.environ.get("OTEL_PYTHON_DISTRO", NAME) != NAME and os.environ.get("OTEL_PYTHON_CONFIGURATOR") == NAME:
+        """Do nothing, or hand over to another configurator where another distro was asked for.
+
+        The loader comes here then too: for our preselection, or because it found us first and nobody named a configurator.
+        """
+        asked_for = os.environ.get("OTEL_PYTHON_CONFIGURATOR", NAME)
+        if os.environ.get("OTEL_PYTHON_DISTRO", NAME) != NAME and asked_for == NAME:
+            _silence_the_losing_configurators()
             _configure_another(**kwargs)
 
 
