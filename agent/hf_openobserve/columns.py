@@ -309,7 +309,7 @@ def _outcome(work: Work) -> None:
 
 
 def _response_details(work: Work) -> None:
-    """Why the model stopped, and the answer's id."""
+    """Why the model stopped, the answer's id, and the server where the answer itself names it."""
     attributes = work.attributes
     choices = sorted(objects(work.response.get("choices")), key=_choice_index)
     reasons = [str(choice["finish_reason"]) for choice in choices if choice.get("finish_reason")]
@@ -319,6 +319,8 @@ def _response_details(work: Work) -> None:
         attributes["gen_ai.response.finish_reasons"] = reasons
     if work.response.get("id"):
         attributes["gen_ai.response.id"] = str(work.response["id"])
+    if str(work.response.get("system_fingerprint")).startswith("vllm-"):  # "vllm-0.21.0-955d20dc", since it has one
+        attributes.setdefault("hf.endpoint.server", "vllm")
 
 
 def _choice_index(choice: Mapping[str, Any]) -> int:

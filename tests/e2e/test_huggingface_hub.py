@@ -325,6 +325,39 @@ assert "openai" not in sys.modules, "a program of one library does not pay for t
     assert json.loads(held["gen_ai_output_messages"])[0]["content"]
 
 
+def test_the_stock_distro_loads_the_instrumentor_by_its_entry_point(tmp_path, openobserve, llama):
+    """Another distro is asked for, and configured by its own: the stock pipeline records the calls, with our exporter."""
+    chosen = {
+        "OTEL_PYTHON_DISTRO": "distro",
+        "OTEL_PYTHON_CONFIGURATOR": "configurator",
+        "OTEL_TRACES_EXPORTER": "openobserve",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_SERVICE_NAME": "theirs",
+    }
+    program = """
+import os, sys
+from huggingface_hub import InferenceClient
+from opentelemetry import trace
+client = InferenceClient(base_url=os.environ["LLAMA_URL"])
+request = {"messages": [{"role": "user", "content": "Hi"}], "model": "org/name", "max_tokens": 4}
+print(len(client.chat_completion(**request).choices))
+print(len(list(client.chat_completion(**request, stream=True))) > 1)
+print(type(trace.get_tracer_provider()).__module__, "hf_openobserve.activate" in sys.modules)
+"""
+    env = harness.environment(tmp_path, openobserve.environment, {"LLAMA_URL": llama.url}, chosen)
+    done = harness.run(program, door="wrapper", env=env, cwd=tmp_path)
+    assert (done.stdout.split(), done.returncode) == (["1", "True", "opentelemetry.sdk.trace", "False"], 0), done.stderr
+    # The loader's own line, see docs/limits.md.
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Configuration of hf_openobserve not")]
+    assert [line for line in said if "hf" in line or "Traceback" in line] == []
+    for row in openobserve.wait_for_rows(2):
+        assert (row["service_name"], row["operation_name"]) == ("theirs", "ChatCompletion")
+        assert row.get("service_telemetry_distro_name") is None
+        assert (row["gen_ai_request_model"], row["hf_endpoint_kind"]) == ("org/name", "local")
+        assert row["llm_system"] == row["gen_ai_provider_name"] == "openai"
+
+
 def test_switched_off_by_its_name(tmp_path, openobserve, llama):
     program = BOTH_CLIENTS + "by_hub(); by_openai()\n"
     (row,) = once(

@@ -1103,6 +1103,23 @@ def test_no_attributes_make_it_raise_and_its_json_parses(attributes, facts, stat
         assert not [name for name in result if name.startswith(("gen_ai.prompt", "gen_ai.completion"))]
 
 
+@pytest.mark.parametrize(
+    ("fingerprint", "told", "server"),
+    [
+        ("vllm-0.21.0-955d20dc", {}, "vllm"),
+        ("vllm-0.23.0-tp2-a536750c", {}, "vllm"),
+        ("vllm-0.23.0-tp2-a536750c", {"hf.endpoint.server": "tgi"}, "tgi"),
+        ("b9999-abcdef12", {"hf.endpoint.server": "llama.cpp"}, "llama.cpp"),
+        ("fp_44709d6fcb", {}, None),
+        (None, {}, None),
+        (5, {}, None),
+    ],
+)
+def test_a_server_that_names_itself_in_its_answer_is_known(fingerprint, told, server):
+    answered = {**request(), **response(system_fingerprint=fingerprint)}
+    assert out(answered, ROUTER._replace(attributes=told)).get("hf.endpoint.server") == server
+
+
 @pytest.mark.parametrize("stage", columns.STAGES, ids=lambda stage: stage.__name__)
 def test_a_stage_that_fails_costs_what_it_fills_in(stage, monkeypatch):
     def fails(_):

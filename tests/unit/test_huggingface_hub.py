@@ -381,6 +381,7 @@ class Chunk:
     usage: Optional[Dict[str, Any]] = None
     id: str = "x"
     model: str = "m"
+    system_fingerprint: Optional[str] = None
 
 
 def delta(index=0, finish_reason=None, **members):
@@ -390,7 +391,7 @@ def delta(index=0, finish_reason=None, **members):
 def test_a_chat_stream_is_put_together_once_at_its_end():
     stream = messages.ChatStream()
     contents = [
-        stream.add(Chunk([delta(role="assistant", content=None)])),
+        stream.add(Chunk([delta(role="assistant", content=None)], system_fingerprint="vllm-0.21.0-955d20dc")),
         stream.add(Chunk([delta(content="Hel"), delta(1, role="assistant", content="Ho")])),
         stream.add(Chunk([delta(content="lo", reasoning="why")])),
         stream.add(Chunk([delta(finish_reason="stop"), delta(1, finish_reason="length")])),
@@ -405,6 +406,7 @@ def test_a_chat_stream_is_put_together_once_at_its_end():
     answer = json.loads(attributes["output.value"])
     assert answer["choices"][0]["message"] == {"role": "assistant", "content": "Hello", "reasoning": "why"}
     assert answer["choices"][1]["finish_reason"] == "length"
+    assert answer["system_fingerprint"] == "vllm-0.21.0-955d20dc"
 
 
 def test_the_pieces_of_streamed_tool_calls_are_joined():

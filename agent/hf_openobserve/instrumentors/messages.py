@@ -231,12 +231,14 @@ class ChatStream:
         self._choices: Dict[int, _StreamedChoice] = {}
         self._id: Any = None
         self._model: Any = None
+        self._fingerprint: Any = None
         self._usage: Any = None
 
     def add(self, chunk: Any) -> bool:
         """Look at a chunk; True if it carried content."""
         if self._model is None:
             self._id, self._model = _get(chunk, "id"), _get(chunk, "model")
+            self._fingerprint = _get(chunk, "system_fingerprint")
         usage = _get(chunk, "usage")
         if usage:
             self._usage = usage
@@ -257,6 +259,7 @@ class ChatStream:
     def attributes(self) -> Dict[str, Any]:
         """What ``chat_answer`` would say of the whole."""
         answer: Dict[str, Any] = {"id": self._id, "object": "chat.completion", "model": self._model}
+        answer["system_fingerprint"] = self._fingerprint
         answer = {key: value for key, value in answer.items() if value}
         answer["choices"] = [
             {"index": index, **choice.built()}
