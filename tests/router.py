@@ -25,7 +25,7 @@ PROVIDERS = ("cerebras", "hf-inference", "novita", "together")
 OPERATIONS = ("chat/completions", "completions", "embeddings")
 MODELS = ("meta-llama/Llama-3.1-8B-Instruct", "scripted/plain")
 RECOMMENDED = {
-    "text-generation": "scripted/generation",
+    "text-generation": "scripted/sea",
     "text-classification": "scripted/classes",
     "conversational": "scripted/plain",
 }
@@ -229,7 +229,7 @@ def _hub_model(name: str) -> Reply:
             "id": name,
             "modelId": name,
             "pipeline_tag": pipeline_tag,
-            "tags": [],
+            "tags": ["conversational"] if name == RECOMMENDED["conversational"] else [],
             "inferenceProviderMapping": mapping,
         }
     )

@@ -113,8 +113,8 @@ def test_the_pace_of_a_stream_is_in_the_row(rows, client):
 @pytest.mark.parametrize(
     ("label", "model", "system"),
     [
-        ("hub generation", "scripted/generation", "huggingface"),
-        ("hub recommended generation", "scripted/generation", "huggingface"),
+        ("hub generation", "scripted/sea", "huggingface"),
+        ("hub recommended generation", "scripted/sea", "huggingface"),
         ("hub recommended chat", "scripted/plain", "openai"),
         ("hub recommended classes", "scripted/classes", "huggingface"),
     ],
@@ -123,5 +123,5 @@ def test_a_model_that_the_hub_recommends_is_the_requested_one(rows, label, model
     row = rows[label]
     assert row["gen_ai_request_model"] == row["hf_model_base"] == model
     assert (row["gen_ai_provider_name"], row["hf_endpoint_kind"]) == ("huggingface", "router_provider")
-    assert row["llm_system"] == system
+    assert (row["llm_system"], row["span_status"]) == (system, "OK")
     assert "hf_provider_model" not in row

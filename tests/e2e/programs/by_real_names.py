@@ -62,7 +62,7 @@ ask_hub("provider", "chat_completion", MESSAGES, provider="together", model=MODE
 ask_hub("limited", "chat_completion", MESSAGES, base_url=ROUTER + "/v1", model="scripted/rate-limited-wait")
 ask_hub("asleep", "chat_completion", MESSAGES, base_url=DEDICATED, model="scripted/no-upstream")
 ask_hub("stream", "chat_completion", MESSAGES, base_url=ROUTER + "/v1", model="scripted/long", **USAGE)
-ask_hub("generation", "text_generation", "The sea", provider="hf-inference", model="scripted/generation")
+ask_hub("generation", "text_generation", "The sea", provider="hf-inference", model="scripted/sea")
 ask_hub("recommended generation", "text_generation", "The sea", provider="hf-inference")
 ask_hub("recommended chat", "chat_completion", MESSAGES, provider="hf-inference")
 ask_hub("recommended classes", "text_classification", "I like the sea.")
