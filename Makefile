@@ -1,6 +1,7 @@
 # `make demo` and `make test` do all their set-up themselves, in .venv. `make help` lists the rest.
 # llama.cpp's wheel needs Python 3.10 or newer; the agent itself runs on 3.8 (make matrix).
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+PYENVS := $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.1[0-9]*/bin/python)
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 $(PYENVS); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done || true)
 ifeq ($(strip $(PYTHON)),)
 PYTHON := python3

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Sequence
 
 import nox
+
+sys.path.insert(0, str(Path(__file__).parent / "tests"))
+import interpreters
 
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 CLIENTS = {
@@ -55,17 +57,7 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["oldest", "newest", "openai_lines", "clients", "frameworks", "bootstrap", "missing"]
 
 
-def interpreter(version: str) -> str | None:
-    """The interpreter of a version: on PATH, or among pyenv's, whose shims may not resolve a plain ``python3.12``."""
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    candidates = sorted(root.glob(f"{version}.*/bin/python"), reverse=True)
-    for candidate in [*map(str, candidates), shutil.which(f"python{version}")]:
-        if candidate and os.access(candidate, os.X_OK):
-            return candidate
-    return None
-
-
-FOUND = {version: interpreter(version) for version in PYTHONS}
+FOUND = {version: interpreters.find(version) for version in PYTHONS}
 INSTALLED = [version for version, path in FOUND.items() if path]
 # nox looks for python3.8 on PATH: the real interpreters go there, since pyenv's shims may not resolve that name.
 os.environ["PATH"] = os.pathsep.join([*(str(Path(path).parent) for path in FOUND.values() if path), os.environ["PATH"]])

@@ -6,12 +6,13 @@ An interpreter that this machine lacks is skipped by name (``pytest -ra`` shows 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import interpreters
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BOOTSTRAP = REPOSITORY / "agent" / "hf_openobserve" / "bootstrap"
@@ -19,26 +20,9 @@ UNSUPPORTED = ("2.7", "3.6", "3.7")
 SUPPORTED = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 
-def interpreter(version):
-    """A working interpreter of that version among pyenv's, or on PATH; None if this machine has none."""
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    candidates = [str(path) for path in sorted(root.glob(f"{version}.*/bin/python"), reverse=True)]
-    on_path = shutil.which(f"python{version}")
-    # pyenv's shim of a version that is not selected exists, and fails.
-    for candidate in [*candidates, *([on_path] if on_path else [])]:
-        asked = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-        try:
-            done = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=False)
-        except OSError:
-            continue
-        if done.returncode == 0 and done.stdout.strip() == version:
-            return candidate
-    return None
-
-
 @pytest.fixture(scope="module")
 def found():
-    return {version: interpreter(version) for version in (*UNSUPPORTED, *SUPPORTED)}
+    return {version: interpreters.find(version) for version in (*UNSUPPORTED, *SUPPORTED)}
 
 
 @pytest.fixture

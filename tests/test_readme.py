@@ -44,6 +44,16 @@ def newcomer(tmp_path_factory):
     return directory, wheel
 
 
+def of_pip():
+    """How this machine reaches the package index."""
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+    result = {name: os.environ[name] for name in os.environ if name.startswith("PIP_") or name.upper() in names}
+    for configuration in (Path.home() / ".config" / "pip" / "pip.conf", Path.home() / ".pip" / "pip.conf"):
+        if configuration.exists():
+            result.setdefault("PIP_CONFIG_FILE", str(configuration))
+    return result
+
+
 def shell(script, env, cwd):
     done = subprocess.run(["sh", "-ec", script], env=env, cwd=str(cwd), capture_output=True, timeout=300, check=False)
     assert done.returncode == 0, (script, done.stderr.decode())
@@ -65,7 +75,7 @@ def test_the_way_of_a_newcomer(newcomer, openobserve):
             said.remove(line)
             return line
 
-        shell(take("pip install hf-openobserve").replace("hf-openobserve", str(wheel)), env, directory)
+        shell(take("pip install hf-openobserve").replace("hf-openobserve", str(wheel)), {**env, **of_pip()}, directory)
         exports = "\n".join(
             [
                 re.sub('".*"', f'"{openobserve.url}"', take("export OPENOBSERVE_URL=")),

@@ -11,7 +11,7 @@ from typing import Any, Iterator, List, NamedTuple
 
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -416,7 +416,7 @@ def mapping(**items: AnyValue) -> AnyValue:
         (["\udcff"], array(AnyValue(string_value="\ufffd"))),
         ({"\udcff": "\udcff"}, mapping(**{"\ufffd": AnyValue(string_value="\ufffd")})),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_value(value: Any, expected: Any) -> None:
     if expected is None:
@@ -841,11 +841,15 @@ def test_a_request_with_any_byte_changed_is_refused_or_rewritten() -> None:
 
 
 @settings(random_spans, max_examples=500)
+@example(b"34")
+@example(b"\x0b\x0c")
 @given(st.binary(max_size=60) | st.binary(max_size=60).map(in_span))
 def test_drop_on_random_bytes_returns_or_raises_value_error(payload: bytes) -> None:
     try:
         assert len(drop_attributes(payload, {""})) <= len(payload)
-    except ValueError:
+    except ValueError as error:
+        if str(error).startswith(("wire type 3", "wire type 4")):
+            return  # groups, which protobuf passes over where it knows no field: OTLP has none
         with pytest.raises(DecodeError):
             parse(payload)
 
