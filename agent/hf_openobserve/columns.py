@@ -94,7 +94,10 @@ def apply(record: SpanRecord, facts: Optional[CallFacts] = None) -> SpanRecord:
         _response_body(attributes),
     )
     for stage in STAGES:
-        diagnostics.guarded("columns", stage, work)  # what one cannot fill in is not the others' loss
+        try:
+            stage(work)
+        except Exception:  # noqa: BLE001 - what one cannot fill in is not the others' loss
+            diagnostics.swallowed("columns")
     for key in list(filter(_is_left_out, attributes)):
         del attributes[key]
     return record

@@ -63,11 +63,11 @@ class RecordingProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Optional[Context] = None) -> None:  # noqa: ARG002 - the SDK's signature
         """See to it that there is a sender: a first span that ends in an exit handler could not start a thread."""
-        if self.sender is not None:
-            diagnostics.guarded("on_start", self.sender.ready)
         diagnostics.guarded("on_start", self._started, span)
 
     def _started(self, span: Span) -> None:
+        if self.sender is not None:
+            self.sender.ready()
         context, parent = span.get_span_context(), span.parent
         if context is not None:
             above = None if parent is None else (parent.trace_id, parent.span_id)

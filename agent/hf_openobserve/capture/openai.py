@@ -165,7 +165,8 @@ def _passing(tracer_provider: Any, inner: Any, beneath: Any) -> Any:
 
     @functools.wraps(inner)
     def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        args, kwargs = diagnostics.guarded("openai request", _positional, args, kwargs, default=(args, kwargs))
+        if len(args) < 2:
+            args, kwargs = diagnostics.guarded("openai request", _positional, args, kwargs, default=(args, kwargs))
         way = diagnostics.guarded("openai request", choose, args, kwargs, default=_THROUGH)
         if way is not _THROUGH:
             answer = _lazily(tracer_provider, self, args, kwargs) if way is _LAZILY else None
@@ -202,7 +203,8 @@ def _async_passing(tracer_provider: Any, inner: Any, beneath: Any) -> Any:
 
     @functools.wraps(inner)
     async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        args, kwargs = diagnostics.guarded("openai request", _positional, args, kwargs, default=(args, kwargs))
+        if len(args) < 2:
+            args, kwargs = diagnostics.guarded("openai request", _positional, args, kwargs, default=(args, kwargs))
         way = diagnostics.guarded("openai request", choose, args, kwargs, default=_THROUGH)
         if way is not _THROUGH:
             answer = _lazily(tracer_provider, self, args, kwargs) if way is _LAZILY else None
@@ -252,8 +254,6 @@ def _choice(tracer_provider: Any) -> Any:
 
 def _positional(args: Any, kwargs: Any) -> Any:
     """OpenInference takes the first two arguments by place only, and logs an error for any other call."""
-    if len(args) > 1:
-        return args, kwargs
     placed, named = list(args), dict(kwargs)
     placed.extend(named.pop(name) for name in ("cast_to", "options")[len(placed) :])
     return tuple(placed), named

@@ -97,9 +97,10 @@ def begin(client: Any, args: Any, kwargs: Any, passage: Any, stream_usage_mode: 
     if passage is not None:
         passage.span = trace.get_current_span()
     sending = Sending(call, args, kwargs)
-    diagnostics.guarded(
-        "openai stream", lambda: sending.watch(ours=passage is not None, stream_usage_mode=stream_usage_mode)
-    )
+    if kwargs.get("stream"):
+        diagnostics.guarded(
+            "openai stream", lambda: sending.watch(ours=passage is not None, stream_usage_mode=stream_usage_mode)
+        )
     return sending
 
 
