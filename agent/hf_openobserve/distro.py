@@ -19,6 +19,9 @@ from hf_openobserve import arm, diagnostics, entry_points, switches, trigger
 
 NAME = "hf_openobserve"
 
+_LOADER = "opentelemetry.instrumentation.auto_instrumentation._load"
+"""The wrapper's loader, and its logger."""
+
 
 class OpenObserveDistro(BaseDistro):  # type: ignore[misc]
     """Puts our provider in place and arms the trigger; loads the other instrumentors when their library is imported."""
@@ -45,8 +48,13 @@ class OpenObserveDistro(BaseDistro):  # type: ignore[misc]
 
         def instrument(_: Any) -> None:
             # Several modules may stand for one library: the first one loads the instrumentor.
-            if pending:
+            if not pending:
+                return
+            try:
                 super(OpenObserveDistro, self).load_instrumentor(pending.pop(), **kwargs)
+            except Exception:
+                # As the loader does for those that it loads itself, by the same logger.
+                logging.getLogger(_LOADER).exception("Instrumenting of %s failed", entry_point.name)
 
         for module in modules:
             trigger.on_import(module, instrument)
@@ -60,15 +68,15 @@ class OpenObserveConfigurator:
 
         The loader comes here then too: for our preselection, or because it found us first and nobody named a configurator.
         """
-        asked_for = os.environ.get("OTEL_PYTHON_CONFIGURATOR", NAME)
-        if os.environ.get("OTEL_PYTHON_DISTRO", NAME) != NAME and asked_for == NAME:
+        asked_for = os.environ.get("OTEL_PYTHON_CONFIGURATOR") or NAME
+        if (os.environ.get("OTEL_PYTHON_DISTRO") or NAME) != NAME and asked_for == NAME:
             _silence_the_losing_configurators()
             _configure_another(**kwargs)
 
 
 def pre_instrument() -> None:
     """The last net: the loader ran without our preselection and took another distro that nobody had asked for."""
-    if arm.door is None and "OTEL_PYTHON_DISTRO" not in os.environ:
+    if arm.door is None and not os.environ.get("OTEL_PYTHON_DISTRO"):
         diagnostics.guarded("pre_instrument", arm.arm, "pythonpath")
 
 
@@ -91,7 +99,7 @@ def _silence_the_losing_configurators() -> None:
 
     The logger is the loader's own and so private in name; a rename would bring the warning back and break nothing.
     """
-    logging.getLogger("opentelemetry.instrumentation.auto_instrumentation._load").addFilter(_is_worth_saying)
+    logging.getLogger(_LOADER).addFilter(_is_worth_saying)
 
 
 def _is_worth_saying(entry: logging.LogRecord) -> bool:

@@ -21,10 +21,11 @@ def select(environ: "MutableMapping[str, str]", argv: "Sequence[str]") -> None:
     """
     if not os.path.basename(argv[0] if argv else "").startswith("opentelemetry-instrument"):
         return
-    if environ.get("OTEL_PYTHON_DISTRO", "hf_openobserve") != "hf_openobserve":
+    # An empty variable is one that is not set, by OpenTelemetry's specification.
+    if (environ.get("OTEL_PYTHON_DISTRO") or "hf_openobserve") != "hf_openobserve":
         return
-    environ.setdefault("OTEL_PYTHON_DISTRO", "hf_openobserve")
-    environ.setdefault("OTEL_PYTHON_CONFIGURATOR", "hf_openobserve")
+    environ["OTEL_PYTHON_DISTRO"] = "hf_openobserve"
+    environ["OTEL_PYTHON_CONFIGURATOR"] = environ.get("OTEL_PYTHON_CONFIGURATOR") or "hf_openobserve"
     bootstrap = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap")
     given = environ.get("PYTHONPATH")
     entries = given.split(os.pathsep) if given else []  # an empty entry is the working directory, and stays

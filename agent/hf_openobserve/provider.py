@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, cast
 
 from opentelemetry import trace
 
-from hf_openobserve import entry_points
+from hf_openobserve import diagnostics, entry_points
 from hf_openobserve import environment_variables as env
 from hf_openobserve.outbox.events import is_native
 
@@ -30,6 +30,7 @@ def build(processor: SpanProcessor) -> TracerProvider:
     from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 
     from hf_openobserve import resource
+    from hf_openobserve.capture import host_log
 
     class AgentTracerProvider(TracerProvider):
         def _handle_fork(self) -> None:
@@ -39,6 +40,7 @@ def build(processor: SpanProcessor) -> TracerProvider:
             if theirs is not None and is_native(threading.Lock()):
                 theirs()
 
+    host_log.keep_limits_quiet()
     limits = None
     if not (os.environ.get(env.OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT) or os.environ.get(env.OTEL_ATTRIBUTE_COUNT_LIMIT)):
         # The SDK's 128 evicts the oldest first: a chat of 45 messages loses openinference.span.kind and input.value.
@@ -56,6 +58,10 @@ def _id_generator() -> Any:
     found = entry_points.find("opentelemetry_id_generator", name) if name and name != "random" else None
     if found is not None:
         return found.load()()
+    if name and name != "random":
+        diagnostics.say_once(
+            f'OTEL_PYTHON_ID_GENERATOR names "{name}", and no such generator is installed; it is ignored'
+        )
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     # The SDK's default draws from the module ``random``: a program that seeds it would get other numbers than without

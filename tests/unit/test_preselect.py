@@ -42,7 +42,11 @@ def selected(environ, argv=WRAPPER):
             id="another-configurator",
         ),
         pytest.param({"OTEL_PYTHON_DISTRO": "distro"}, {"OTEL_PYTHON_DISTRO": "distro"}, id="another-distro"),
-        pytest.param({"OTEL_PYTHON_DISTRO": ""}, {"OTEL_PYTHON_DISTRO": ""}, id="an-empty-choice-is-one"),
+        pytest.param(
+            {"OTEL_PYTHON_DISTRO": "", "OTEL_PYTHON_CONFIGURATOR": ""},
+            {**OURS, "PYTHONPATH": BOOTSTRAP},
+            id="an-empty-choice-is-none",
+        ),
         pytest.param(
             {"PYTHONPATH": f"/a{SEP}/b"}, {**OURS, "PYTHONPATH": f"{BOOTSTRAP}{SEP}/a{SEP}/b"}, id="before-the-users"
         ),

@@ -19,6 +19,9 @@ from hf_openobserve import diagnostics
 _THROUGH = ("logging", "contextlib", "opentelemetry", "hf_openobserve")
 """Top-level packages of the frames between the log's call and whoever left the context."""
 
+_SETTERS = ("openinference.instrumentation", "hf_openobserve.instrumentors", "hf_openobserve.capture.openai_lazy")
+"""Who sets attributes on the spans of calls."""
+
 _OWNER = "openinference.instrumentation.openai"
 
 
@@ -41,6 +44,25 @@ def keep_clean(is_ours: Callable[[], bool]) -> None:
             logging.getLogger(name).addFilter(
                 concerns_the_program
             )  # a filter of the parent's does not see its children's
+
+
+def keep_limits_quiet() -> None:
+    """Filter the SDK's warning of each text that ``OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`` cuts, where the text is ours.
+
+    The user asked for the limit, and the program sets no attribute. What it sets itself is said as without us.
+    """
+    logging.getLogger("opentelemetry.attributes").addFilter(_concerns_the_program_of_limits)
+
+
+def _concerns_the_program_of_limits(entry: logging.LogRecord) -> bool:
+    if not str(entry.msg).startswith("String attribute value exceeds"):
+        return True
+    frame = inspect.currentframe()
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).startswith(_SETTERS):
+            return _debugged(entry)
+        frame = frame.f_back
+    return True
 
 
 def _debugged(entry: logging.LogRecord) -> bool:
