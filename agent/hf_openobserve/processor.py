@@ -175,7 +175,7 @@ class JoinedProcessor(SpanProcessor):
 
     def shutdown(self) -> None:
         """The application's provider ends, not we: deliver what waits, within the exit budget."""
-        self._recorder.shutdown()
+        self._recorder.force_flush()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Deliver what waits, within the exit budget; the application's own result is not changed."""

@@ -179,10 +179,14 @@ def closing_server(first_bytes):
     return listening
 
 
+HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
+"""TLS 1.2, alert 40: no version, cipher or certificate that both can agree upon."""
+
+
 @pytest.mark.parametrize(
     ("first_bytes", "outcome"),
-    [(b"", RETRY), (b"HTTP/1.1 400 Bad Request\r\n\r\n", BLOCKED)],
-    ids=["closes", "speaks-no-tls"],
+    [(b"", RETRY), (b"HTTP/1.1 400 Bad Request\r\n\r\n", BLOCKED), (HANDSHAKE_FAILURE, BLOCKED)],
+    ids=["closes", "speaks-no-tls", "cannot-agree"],
 )
 def test_a_connection_that_breaks_while_it_is_made_is_nobodys_mistake(openobserve, first_bytes, outcome):
     with closing_server(first_bytes) as listening:
@@ -345,6 +349,22 @@ def test_a_gateway_that_lets_nothing_through_but_spans_gets_them(monkeypatch):
         assert client.send([span(1, **USAGE)]).outcome == ACCEPTED
         client.close()
     assert b"llm.usage.tokens" in server.exported[-1]
+
+
+@pytest.mark.parametrize("behaviour", ["hang", "reset"])
+def test_a_gateway_that_drops_what_it_does_not_know_gets_spans_all_the_same(openobserve, monkeypatch, behaviour):
+    monkeypatch.setattr(client_module, "_CONFIG_TIMEOUT_S", 0.2)
+    answer = openobserve._server.application
+
+    def drops(request):
+        return Answer(behaviour=behaviour) if request.path.endswith("/config") else answer(request)
+
+    openobserve._server.application = drops
+    client = Client(destination(openobserve))
+    verdicts = [client.send([span(number)]) for number in range(5)]
+    client.close()
+    assert [verdict.outcome for verdict in verdicts] == [RETRY, RETRY, RETRY, ACCEPTED, ACCEPTED]
+    assert [verdict.timed_out for verdict in verdicts] == [False] * 5, "no span was under way"
 
 
 def test_the_pause_that_is_asked_for_instead_of_the_version_is_kept():

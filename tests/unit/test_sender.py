@@ -587,7 +587,7 @@ def test_a_full_disk_repeats_nothing_that_was_accepted(outbox, openobserve, monk
     made = outbox(openobserve)
     made.sender = Sender(made.store, made.client, window_s=3600)
     append_at(made, 7200)  # expires, and cannot be taken out
-    append_at(made, 0, 0, 0)
+    append_at(made, 3, 2, 1)
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -600,6 +600,22 @@ def test_a_full_disk_repeats_nothing_that_was_accepted(outbox, openobserve, monk
     assert counters.read(made.store.directory)["expired"] == 1
     assert made.waiting() == []
     assert made.sender._left == {}
+
+
+def test_a_span_that_was_cut_is_not_forgotten_on_a_full_disk(outbox, monkeypatch):
+    with FakeOpenObserve(limits=Limits(payload_bytes=40_000)) as server:
+        server.script(Answer(), 503)  # the whole, too large; the half, not now
+        made = outbox(server)
+        made.append(1, text="x" * 60_000)
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(made.store, "_write_segment", full)
+        assert made.sender.deliver() is False
+        assert made.sender.deliver() is True
+        assert names(server.rows()) == ["span 1"]
+    assert made.waiting() == []
 
 
 def test_only_what_was_not_accepted_is_sent_again(outbox, openobserve, monkeypatch):

@@ -590,6 +590,52 @@ def test_a_process_without_a_span_leaves_no_file(open_store):
     assert starts(store) == [1]
 
 
+def test_a_segment_whose_descriptor_the_program_has_reused_stays(open_store, tmp_path):
+    store = open_store()
+    store.append(1, b"x")
+    os.close(store._active.fd)
+    with open(str(tmp_path / "the programs own"), "wb") as reused:
+        assert reused.fileno() == store._active.fd
+        store.leave()
+        assert not reused.closed
+    assert starts(open_store()) == [1]
+
+
+def test_where_locks_keep_nobody_out_no_file_stays_behind(root, monkeypatch):
+    monkeypatch.setattr(store_module.fcntl, "flock", lambda *_: None)
+    before = descriptors()
+    with pytest.raises(OutboxUnavailableError):
+        DirectoryStore(root, DESTINATION, MIB)
+    assert [name for _, _, names in os.walk(root) for name in names] == []
+    assert descriptors() == before
+
+
+def test_what_cannot_be_dropped_for_room_is_not_taken_for_delivered(open_store, monkeypatch):
+    store = filled(open_store, 3)
+
+    def read_only(path, *_):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", read_only)
+        store.max_bytes = 1000
+        assert store.make_room() == 0
+    store.max_bytes = MIB
+    assert starts(store) == [0, 1, 2]
+
+
+def test_a_look_is_rare_where_many_left_little(open_store, root, monkeypatch):
+    for _ in range(200):
+        filled(open_store, 1, size=10)
+    looks = []
+    listed = store_module._files
+    monkeypatch.setattr(store_module, "_files", lambda root: looks.append(root) or listed(root))
+    store = open_store()
+    for number in range(100):
+        store.append(number, b"x" * 4000)
+    assert len(looks) == 1
+
+
 def test_a_small_outbox_is_left_alone(open_store):
     store = filled(open_store, 3)
     assert store.make_room() == 0

@@ -88,7 +88,7 @@ DOUBTED = [(True, 400), (False, 400)]
         (ACCEPTS, [GOOD, GOOD], [ASKED, ASKED]),
         (REFUSES, [GOOD, GOOD, GOOD], [REPEATED, UNASKED, UNASKED]),
         (NAMES, [GOOD, GOOD], [REPEATED, UNASKED]),
-        (FALLS, [GOOD, GOOD], [[(True, 500), (False, 200)], UNASKED]),
+        (FALLS, [GOOD, GOOD, GOOD], [[(True, 500), (False, 200)], [(True, 500), (False, 200)], UNASKED]),
         # The program's own error is repeated once, and not where the server is known to accept the question.
         (ACCEPTS, [GOOD, BAD, BAD, GOOD], [ASKED, [(True, 400)], [(True, 400)], ASKED]),
         (ACCEPTS, [BAD, BAD, BAD, GOOD, GOOD], [DOUBTED, [(False, 400)], [(False, 400)], UNASKED, ASKED]),

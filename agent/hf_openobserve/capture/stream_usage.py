@@ -37,13 +37,15 @@ _accepted: Dict[Key, FrozenSet[Optional[str]]] = {}
 class Question:
     """Our question for the usage of one request's stream. ``asks``: the request that is under way carries it."""
 
-    __slots__ = ("_key", "_repeated", "_statuses", "asks")
+    __slots__ = ("_key", "_repeated", "_status", "_statuses", "asks")
 
     def __init__(self, key: Key, asks: bool, statuses: FrozenSet[int]) -> None:
         self.asks = asks
         self._key = key
         self._statuses = statuses
         self._repeated = False
+        self._status: Optional[int] = None
+        """Of the error that the question may have been answered with."""
 
     def refused(self, status_code: Optional[int], text: str, provider: Optional[str]) -> bool:
         """True if the error may answer the question: then the program's own request is to be sent, without it.
@@ -59,7 +61,7 @@ class Question:
             accepting = _accepted.get(self._key, frozenset())
             if accepting and (provider is None or provider in accepting):
                 return False
-        self.asks, self._repeated = False, True
+        self.asks, self._repeated, self._status = False, True, status_code
         return True
 
     def answered(self, provider: Optional[str]) -> None:
@@ -69,7 +71,9 @@ class Question:
             if _doubted.get(self._key) != _REFUSES:
                 _doubted.pop(self._key, None)
         elif self._repeated:
-            _remember(_doubted, self._key, _REFUSES)
+            # What failed for a moment looks the same: only a second time it is the question.
+            settled = self._status in _REFUSALS or self._key in _doubted
+            _remember(_doubted, self._key, _REFUSES if settled else _ONCE_MORE)
         elif _doubted.get(self._key) == _IN_DOUBT:
             _doubted[self._key] = _ONCE_MORE
 

@@ -330,18 +330,18 @@ class Call:
 
     def passes(self, chunk: Any) -> bool:
         """Look at the next chunk; False if it is not the program's, but the answer to our own question."""
-        hidden = self._asked_for_usage and stream_usage.is_hidden(chunk, self._attributes.get("hf.provider.served"))
-        if not hidden:
-            self._pace.came()
-        if self._stream is not None:
-            try:
-                if self._stream.add(chunk):
-                    self._pace.had_content()
-            except Exception:  # noqa: BLE001 - a chunk of a form nobody knows: the rest is not looked at
-                self._stream = None
-                diagnostics.swallowed("huggingface_hub chunk")
-        if self._asked_for_usage:
-            stream_usage.take_from(chunk)
+        hidden = False
+        try:
+            provider = self._attributes.get("hf.provider.served")
+            hidden = self._asked_for_usage and stream_usage.is_hidden(chunk, provider)
+            if not hidden:
+                self._pace.came()
+            if self._stream is not None and self._stream.add(chunk):
+                self._pace.had_content()
+            if self._asked_for_usage:
+                stream_usage.take_from(chunk)
+        except Exception:  # noqa: BLE001 - a chunk of a form nobody knows: it passes as it is
+            diagnostics.swallowed("huggingface_hub chunk")
         return not hidden
 
     def finished(self) -> None:

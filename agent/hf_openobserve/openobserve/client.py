@@ -26,8 +26,22 @@ _MOST_PATIENCE = 4
 """Times ``OPENOBSERVE_TIMEOUT``. Waiting is free; spans that are sent again are stored again."""
 _VERSION_REFUSALS = 3
 _ASK_VERSION_AGAIN_S = 60.0
-_TLS_MISTAKES = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "doesn't match", "UNKNOWN_CA", "HTTP_REQUEST")
-"""Of a certificate, or of an address that speaks no TLS: what only a person can mend."""
+_DEEPEST_CAUSE = 8
+_NOT_CONNECTED = frozenset(
+    (
+        "ConnectTimeout",
+        "ConnectTimeoutError",
+        "NewConnectionError",
+        "NameResolutionError",
+        "ConnectionRefusedError",
+        "ProxyError",
+        "SSLError",
+        "gaierror",
+    )
+)
+"""Of requests, urllib3 and the standard library."""
+_TLS_BREAKS = ("UNEXPECTED_EOF", "EOF occurred", "reset by peer", "timed out", "connection has been closed")
+"""All else, of a certificate, a version or an address that speaks no TLS, only a person can mend."""
 _MAX_ANSWER_BYTES = 64 * 1024
 """Whatever stands at a wrong address may answer without end."""
 _GZIP_LEVEL = 3
@@ -60,11 +74,9 @@ class Client:
                     verdict = answers.judge(response.status_code, response.headers, self._content(response))
         except requests.exceptions.SSLError as error:
             self.close()
-            # Anything else is a connection that breaks while it is made, as behind a balancer that starts.
-            is_ours = any(name in str(error) for name in _TLS_MISTAKES)
-            verdict = answers.Verdict(
-                answers.BLOCKED if is_ours else answers.RETRY, f"TLS failed ({_innermost(error)})"
-            )
+            # A connection that breaks while it is made, as behind a balancer that starts, is nobody's mistake.
+            broke = any(word in str(error) for word in _TLS_BREAKS)
+            verdict = answers.Verdict(answers.RETRY if broke else answers.BLOCKED, f"TLS failed ({_innermost(error)})")
         except Exception as error:  # noqa: BLE001 - whatever an address, a proxy or an answer makes the library raise
             self.close()  # a connection in an unknown state is not used again
             self._version_asked = False  # when it is back it may be another version
@@ -96,7 +108,7 @@ class Client:
 
     @property
     def _may_derive_usage(self) -> bool:
-        """True for an older server, and for one that cannot be asked."""
+        """True for an older server, and as long as it has not been able to answer. One that has no such page is not older."""
         if not self._version_asked:
             return True
         return self._version is not None and self._version < FIRST_VERSION_WITHOUT_DERIVED_USAGE
@@ -113,19 +125,28 @@ class Client:
             self._version_asked = True
         if self._version_asked or time.monotonic() < self._ask_version_after:
             return None
-        response = self._http().get(
-            self.destination.base_url + "/config",
-            timeout=_CONFIG_TIMEOUT_S,
-            verify=self._verify,
-            allow_redirects=False,
-            stream=True,
-        )
-        body = self._read(response, _CONFIG_TIMEOUT_S)
-        verdict = answers.judge(response.status_code, response.headers, body)
+        try:
+            response = self._http().get(
+                self.destination.base_url + "/config",
+                timeout=_CONFIG_TIMEOUT_S,
+                verify=self._verify,
+                allow_redirects=False,
+                stream=True,
+            )
+            body = self._read(response, _CONFIG_TIMEOUT_S)
+        except Exception as error:
+            if not _has_connected(error):
+                raise
+            self.close()
+            verdict = answers.Verdict(answers.RETRY, _innermost(error))
+        else:
+            verdict = answers.judge(response.status_code, response.headers, body)
         if verdict.outcome == answers.RETRY:
             self._version_refusals += 1
             if self._version_refusals <= _VERSION_REFUSALS:
-                return verdict
+                # It is a question, no delivery: a pause of hours is not for spans.
+                wait = verdict.retry_after_s
+                return verdict._replace(retry_after_s=None if wait is None else min(wait, _ASK_VERSION_AGAIN_S))
             self._ask_version_after = time.monotonic() + _ASK_VERSION_AGAIN_S
             return None
         self._version_asked = True
@@ -134,6 +155,15 @@ class Client:
             self._version = parse_version(body.decode("utf-8", "replace"))
         diagnostics.debug(f"server version: {self._version}")
         return None
+
+    def may_derive_usage(self) -> bool:
+        """Whether the server derives usage itself, as far as can be known; asks it if need be.
+
+        Raises ``requests.exceptions.RequestException`` if it cannot be reached.
+        """
+        with quiet.http_logging():
+            self._cannot_say_its_version()
+        return self._may_derive_usage
 
     def server_version(self) -> Optional[Tuple[int, ...]]:
         """(major, minor) of an OpenObserve server; None where it has not told.
@@ -214,6 +244,19 @@ def import_requests() -> Any:
 
 def _keep_headers(request: Any) -> Any:
     return request
+
+
+def _has_connected(error: BaseException) -> bool:
+    """False for an error of making a connection, or of an address: then nothing else would reach the server either."""
+    cause: Any = error
+    for _ in range(_DEEPEST_CAUSE):
+        if type(cause).__name__ in _NOT_CONNECTED or isinstance(cause, ValueError):
+            return False
+        inner = getattr(cause, "reason", None) or (cause.args[0] if getattr(cause, "args", None) else None)
+        cause = inner if isinstance(inner, BaseException) else cause.__context__
+        if cause is None:
+            break
+    return True
 
 
 def parse_version(text: str) -> Optional[Tuple[int, ...]]:

@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from hf_openobserve import columns, diagnostics, privacy, settings
 from hf_openobserve.capture import calls
-from hf_openobserve.openobserve.client import FIRST_VERSION_WITHOUT_DERIVED_USAGE, SERVER_DERIVED, Client
+from hf_openobserve.openobserve.client import SERVER_DERIVED, Client
 from hf_openobserve.record import SpanRecord
 from hf_openobserve.sdk_spans import SpanReader
 
@@ -56,13 +56,9 @@ class OpenObserveSpanExporter(OTLPSpanExporter):
         """Export the spans with our columns. A span that cannot be prepared is left out: its content is not masked."""
         if not self._records_to_openobserve:
             return SpanExportResult.SUCCESS
-        old = diagnostics.guarded("exporter", self._is_old_server, default=False)
+        old = diagnostics.guarded("exporter", self._openobserve.may_derive_usage, default=True)
         prepared = [diagnostics.guarded("exporter", self._prepare, span, old) for span in spans]
         return super().export([span for span in prepared if span is not None])
-
-    def _is_old_server(self) -> bool:
-        version = self._openobserve.server_version()
-        return version is not None and version < FIRST_VERSION_WITHOUT_DERIVED_USAGE
 
     def _prepare(self, span: ReadableSpan, old_server: bool) -> ReadableSpan:
         record = self._span_reader.read(span)

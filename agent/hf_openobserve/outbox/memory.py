@@ -113,8 +113,9 @@ class MemoryStore:
     def put_back(self, claimed: MemoryClaim) -> None:
         """It is no longer in hand; what of it has not been delivered waits again, before all others."""
         with self.lock:
-            if claimed in self._in_hand:
-                self._in_hand.remove(claimed)
+            if claimed not in self._in_hand:  # put back already, or of the process that this one was forked from
+                return
+            self._in_hand.remove(claimed)
             records = claimed.take()
             self._waiting.extendleft(reversed(records))
             self._bytes += sum(len(payload) for _, payload in records)

@@ -49,6 +49,9 @@ _PORTIONS_IN_BOUND = 8
 SMALLEST_BATCH_BYTES = 64 * 1024
 """However little a gateway takes in one request: one span more or less is not what it minds."""
 _MOST_HALVINGS = 6
+_MOST_LEFT = 256
+NO_SPAN = b"\x0a\x00"
+"""A serialised request with one ResourceSpans that has no span in it."""
 SMALLEST_CUT_BYTES = 16 * 1024
 """A span that is still too large for the server at this size is not cut further."""
 
@@ -64,9 +67,6 @@ class Sender:
         """Of the last span recorded: what was lost is reported under it."""
         self._window_s = window_s
         self._max_batch_bytes = MAX_BATCH_BYTES
-        self._timeouts = 0
-        self._left: Dict[str, Set[int]] = {}
-        """Of segments that could not be written anew: hashes of the spans that are still to be sent."""
         self._reset()
 
     def wait_s(self) -> float:
@@ -78,6 +78,10 @@ class Sender:
         self.stores.append(store)
 
     def _reset(self) -> None:
+        self._timeouts = 0
+        self._left: Dict[str, Set[int]] = {}
+        """Of segments that could not be written anew: the starts of the spans that are still to be sent (one that has been
+        cut keeps its own)."""
         self.importing = threading.Lock()
         """Held while the thread imports. A child forked meanwhile would wait for that module's import lock for ever."""
         self._thread: Optional[threading.Thread] = None
@@ -283,7 +287,7 @@ class Sender:
         records = claimed.records
         left = self._left.get(claimed.path) if self._left else None
         if left is not None:
-            records = [record for record in records if hash(record[1]) in left]
+            records = [record for record in records if record[0] in left]
         if self._window_s is None:
             return records
         oldest = time.time_ns() - int(self._window_s * 1e9)
@@ -300,8 +304,9 @@ class Sender:
             claimed.keep(records)
         except Exception:  # noqa: BLE001 - a full disk: sending on is what makes room
             diagnostics.swallowed("keep")
-            left = [*records, *claimed.expired]
-            self._left[claimed.path] = {hash(payload) for _, payload in left}
+            if len(self._left) >= _MOST_LEFT:  # others delivered these: to forget one costs a repetition at the most
+                self._left.clear()
+            self._left[claimed.path] = {start for start, _ in (*records, *claimed.expired)}
         else:
             self._left.pop(claimed.path, None)
             self._count_expired(claimed, store)  # only now: what is counted is gone
@@ -360,7 +365,7 @@ class Sender:
 
     def takes_nothing(self, verdict: answers.Verdict) -> Optional[answers.Verdict]:
         """Whether the server refuses a request without a span as well: then no span is guilty of it, and why is told."""
-        empty = self.client.send([])
+        empty = self.tell(NO_SPAN)
         if empty.outcome == answers.ACCEPTED:
             return None
         if empty.outcome in (answers.REFUSED, answers.TOO_LARGE):

@@ -34,6 +34,7 @@ _LEAST_BYTES = 16 * 1024
 """Of a segment, and of what a process writes before it looks again whether there is room."""
 _LOOKS_IN_BOUND = 128
 """The most that a process writes before it looks again is this part of the bound."""
+_MOST_WRITERS = 64
 _LOOK_AGAIN_S = 10.0
 """What was free then, others may have taken by now."""
 _SEGMENTS_IN_BOUND = 16
@@ -94,7 +95,7 @@ class DirectoryStore:
         """Bytes written since the last look at the whole outbox, and how many may be before the next one."""
         self._may_write = 0
         self._looked_at = 0.0
-        self._looking = False
+        self._looking = threading.Lock()
         self._segment_bytes = MAX_SEGMENT_BYTES
         """What a segment may grow to: the more processes write, the less each may keep from being dropped for room."""
         self._appending = 0
@@ -104,10 +105,10 @@ class DirectoryStore:
         if fcntl is None:
             raise OutboxUnavailableError("this platform has no kernel file locks")
         self._make_directories()
-        # Proof that writing and locking work here, before a span depends on it.
+        # Proof that locking and writing work here, before a span depends on it.
+        self._prove_locks()
         with self.lock:
             self._open()
-        self._prove_locks()
 
     def append(self, start_unix_nano: int, payload: bytes) -> None:
         """Write one span with one ``write``; on disk when this returns. Raises OSError when the disk does not take it.
@@ -119,7 +120,7 @@ class DirectoryStore:
             return
         record = segment.span_record(start_unix_nano, payload)
         unlooked = self._unlooked + len(record) > self._may_write
-        if (unlooked or time.monotonic() - self._looked_at > _LOOK_AGAIN_S) and not self._looking:
+        if unlooked or time.monotonic() - self._looked_at > _LOOK_AGAIN_S:
             diagnostics.guarded("make room", self.make_room, len(record))
         with self.lock:
             self._appending += 1
@@ -189,7 +190,9 @@ class DirectoryStore:
         """The process ends: no segment without a span stays behind. A span that comes all the same opens another."""
         with self.lock:
             active = self._active
-            if active is not None and self._appending == 0 and os.fstat(active.fd).st_size <= active.empty_size:
+            if active is None or self._appending or not self._is_still_there(active):
+                return
+            if os.fstat(active.fd).st_size <= active.empty_size:
                 os.unlink(active.path)
                 self._close(active)
 
@@ -237,23 +240,27 @@ class DirectoryStore:
         together stay within it, and the first bytes of each are kept free. Only what no process holds is deleted: what is
         being sent, and what others are writing, is not.
         """
-        self._looking = True
+        if not self._looking.acquire(blocking=False):  # another thread is at it, or this one further up
+            return 0
         try:
-            for other in self._others.values():
+            for other in list(self._others.values()):
                 other.flush()
             files = sorted(_files(self.root))
-            writers = max(1, len({name.partition("-")[2] for name, _, _ in files}))
+            # Of the dead too, as far as they left something: from some number on it tells nothing any more.
+            writers = min(_MOST_WRITERS, max(1, len({name.partition("-")[2] for name, _, _ in files})))
             limit = self.max_bytes - min(self.max_bytes // 8, writers * _LEAST_BYTES)
             total = more + sum(size for _, _, size in files)
             lost = 0
             if total > limit:
                 lost, total = self._drop_oldest(files, total, limit - self.max_bytes // _SEGMENTS_IN_BOUND)
             self._unlooked, self._looked_at = 0, time.monotonic()
-            most = min(self.max_bytes // _LOOKS_IN_BOUND, (limit - total) // (4 * writers))
+            most = self.max_bytes // _LOOKS_IN_BOUND
+            if total > limit // 2:
+                most = min(most, (limit - total) // (4 * writers))
             self._may_write = max(_LEAST_BYTES, most)
             self._segment_bytes = max(_LEAST_BYTES, self.max_bytes // max(_SEGMENTS_IN_BOUND, 4 * writers))
         finally:
-            self._looking = False
+            self._looking.release()
         if lost:
             diagnostics.say_once("the outbox is full: the oldest spans are dropped, see OPENOBSERVE_HF_OUTBOX_MAX_MB")
         return lost
@@ -270,33 +277,40 @@ class DirectoryStore:
                 break
             claimed = self._claim(path)
             if claimed is not None:
-                lost += self._evict(claimed)
-                total -= size
+                spans, deleted = self._evict(claimed)
+                lost += spans
+                total -= size if deleted else 0
             elif not os.path.lexists(path):  # delivered, or dropped by another process that found the same
                 total -= size
         return lost, total
 
-    def _evict(self, claimed: Claim) -> int:
-        """Delete the segment, of whatever destination, and count its spans there. Returns their number."""
+    def _evict(self, claimed: Claim) -> Tuple[int, bool]:
+        """Delete the segment, of whatever destination, and count its spans there. Returns their number, and whether it is gone."""
         directory = os.path.dirname(claimed.path)
         starts = [start for start, _ in claimed.records if claimed.path not in self.finished]
-        deleted = claimed.delete()
-        claimed.release()
-        if not deleted or os.path.basename(directory) == REJECTED:  # those were counted when they were set aside
-            return 0
+        try:
+            os.unlink(claimed.path)
+        except OSError as error:
+            diagnostics.debug(f"outbox: {error}")
+            return 0, False
+        finally:
+            claimed.release()
+        self.finished.discard(claimed.path)
+        if os.path.basename(directory) == REJECTED:  # those were counted when they were set aside
+            return 0, True
         evicted = self.counters
         if directory != self.directory:
             # Kept: where another process has the file in use, the count waits here.
             evicted = self._others.setdefault(directory, counters.Counters(directory))
         evicted.add(counters.EVICTED, starts)
         evicted.flush()
-        return len(starts)
+        return len(starts), True
 
     def after_fork_in_child(self) -> None:
         """Let go of what the parent holds: close, never unlock (``LOCK_UN`` here would release the parent's lock)."""
         self.lock = threading.RLock()
         self._writer = uuid.uuid4().hex[:8]
-        self._looking = False
+        self._looking = threading.Lock()
         self._may_write = 0
         self._appending = 0
         self._active = None
