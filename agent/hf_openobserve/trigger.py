@@ -5,17 +5,21 @@ it fires. Standard library only, and of that only what a starting interpreter ha
 """
 
 import sys
+from _thread import get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not imported: every Python process pays for this module
     from importlib.machinery import ModuleSpec
     from types import ModuleType
-    from typing import Any, Callable, Dict, List, Optional, Set
+    from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
     Callback = Callable[[ModuleType], None]
 
 _callbacks: "Dict[str, List[Callback]]" = {}
 _finder: "Optional[_Finder]" = None
+
+_DEEPEST = 2
+"""A finder that asks all others, as ours does, would go on for ever: those that keep themselves from it ask us once."""
 
 
 def on_import(name: str, callback: "Callback") -> None:
@@ -69,9 +73,27 @@ class _Finder:
 
     _watched = 0
 
+    def __init__(self) -> None:
+        self._asking: "Dict[Tuple[int, str], int]" = {}
+        """(thread, name) -> how deep: another tool's finder may ask us in its turn."""
+
     def find_spec(self, fullname: str, path: "Any" = None, target: "Any" = None) -> "Optional[ModuleSpec]":
         if fullname not in _callbacks:
             return None
+        key = (get_ident(), fullname)
+        depth = self._asking.get(key, 0)
+        if depth >= _DEEPEST:
+            return None
+        self._asking[key] = depth + 1
+        try:
+            return self._ask_others(fullname, path, target)
+        finally:
+            if depth:
+                self._asking[key] = depth
+            else:
+                del self._asking[key]
+
+    def _ask_others(self, fullname: str, path: "Any", target: "Any") -> "Optional[ModuleSpec]":
         for finder in list(sys.meta_path):
             if finder is self:
                 continue

@@ -114,6 +114,8 @@ def loaded(monkeypatch):
     monkeypatch.setattr(distro.BaseDistro, "load_instrumentor", load_instrumentor)
     monkeypatch.setattr(distro.arm, "door", "wrapper")
     monkeypatch.setattr(distro.trigger, "_callbacks", {})
+    monkeypatch.setattr(distro.trigger, "_finder", None)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     return names
 
 

@@ -450,6 +450,30 @@ def test_a_finder_that_asks_the_import_system_itself(packages, position):
     assert name in curious.asked
 
 
+class Twin:
+    """Asks all other finders, as ours does, and does not keep itself from being asked by them."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        specs = (finder.find_spec(fullname, path, target) for finder in list(sys.meta_path) if finder is not self)
+        return next((spec for spec in specs if spec is not None), None) if fullname.startswith("hfo_trigger_") else None
+
+
+@pytest.mark.parametrize("position", ["before", "after"])
+def test_two_finders_that_ask_each_other_come_to_an_end(packages, position):
+    name, nowhere = packages.module("value = 1"), packages.name()
+    for step in ("twin", "ours") if position == "before" else ("ours", "twin"):
+        if step == "ours":
+            packages.watch(name)
+            packages.watch(nowhere)
+        else:
+            sys.meta_path.insert(0, Twin())
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module(nowhere)
+    assert importlib.import_module(name).value == 1
+    assert len(packages.fired) == 1
+    assert trigger._finder._asking == {}
+
+
 def test_an_application_that_rebuilds_the_meta_path_gets_the_trigger_back_with_the_next_registration(packages):
     packages.watch(packages.module())
     sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not trigger._finder]
