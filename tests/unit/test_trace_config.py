@@ -8,7 +8,7 @@ import sys
 import pytest
 from openinference.instrumentation import TraceConfig
 
-from hf_openobserve.capture.trace_config import trace_config
+from hf_openobserve.capture.trace_config import _hides_nothing, trace_config
 
 pytestmark = pytest.mark.matrix
 
@@ -58,10 +58,16 @@ def test_a_limit_for_images_is_openinferences_business(monkeypatch):
     assert (type(config), config.base64_image_max_length) == (TraceConfig, 9)
 
 
-def test_an_option_that_nobody_here_knows_may_hide_something(monkeypatch):
+def test_an_option_that_nobody_here_knows_may_hide_something():
     @dataclasses.dataclass(frozen=True)
-    class Later(TraceConfig):
-        redact_everything: bool = True
+    class Known:
+        hide_inputs: bool = False
+        base64_image_max_length: int = 9
 
-    monkeypatch.setattr("openinference.instrumentation.TraceConfig", Later)
-    assert type(trace_config()) is Later
+    @dataclasses.dataclass(frozen=True)
+    class Later(Known):
+        redact_everything: bool = False
+
+    assert _hides_nothing(Known())
+    assert not _hides_nothing(Known(hide_inputs=True))
+    assert not _hides_nothing(Later())
