@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from hf_openobserve import conversation, diagnostics
-from hf_openobserve.conversation import json_object, objects
+from hf_openobserve.conversation import at, json_object, objects
 from hf_openobserve.record import KIND_CLIENT, STATUS_ERROR, STATUS_OK, STATUS_UNSET, EventRecord, SpanRecord
 
 
@@ -217,24 +217,21 @@ def _parameters(work: Work) -> None:
         work.attributes["gen_ai.request.stop_sequences"] = [str(sequence) for sequence in stop]
 
 
-_USAGE_NAMES: Tuple[Tuple[str, Tuple[Tuple[str, ...], ...]], ...] = (
-    ("prompt", (("prompt_tokens",), ("input_tokens",))),
-    ("completion", (("completion_tokens",), ("output_tokens",))),
-    ("total", (("total_tokens",),)),
-    (
-        "prompt_details.cache_read",
-        (
-            ("prompt_tokens_details", "cached_tokens"),
-            ("input_tokens_details", "cached_tokens"),
-            ("cached_tokens",),
-            ("prompt_cache_hit_tokens",),
-        ),
+USAGE_PATHS: Dict[str, Tuple[Tuple[str, ...], ...]] = {
+    "prompt": (("prompt_tokens",), ("input_tokens",)),
+    "completion": (("completion_tokens",), ("output_tokens",)),
+    "total": (("total_tokens",),),
+    "prompt_details.cache_read": (
+        ("prompt_tokens_details", "cached_tokens"),
+        ("input_tokens_details", "cached_tokens"),
+        ("cached_tokens",),
+        ("prompt_cache_hit_tokens",),
     ),
-    (
-        "completion_details.reasoning",
-        (("completion_tokens_details", "reasoning_tokens"), ("output_tokens_details", "reasoning_tokens")),
+    "completion_details.reasoning": (
+        ("completion_tokens_details", "reasoning_tokens"),
+        ("output_tokens_details", "reasoning_tokens"),
     ),
-)
+}
 """OpenInference's name of each count, and where an OpenAI-compatible answer carries it, first found wins.
 
 Top-level ``cached_tokens`` is Together's, ``prompt_cache_hit_tokens`` DeepSeek's.
@@ -280,12 +277,9 @@ def _counts(work: Work) -> Dict[str, int]:
     usage = work.response.get("usage") or work.facts.usage
     attributes = work.attributes
     counts: Dict[str, int] = {}
-    for name, paths in _USAGE_NAMES:
+    for name, paths in USAGE_PATHS.items():
         known = [attributes[source] for source in _USAGE_ATTRIBUTES[name] if source in attributes]
-        if isinstance(usage, dict):
-            for path in paths:
-                count = usage.get(path[0])
-                known.append(count.get(path[1]) if len(path) > 1 and isinstance(count, dict) else count)
+        known += [at(usage, path) for path in paths]
         # A count of zero that the instrumentor derived from a missing detail does not outrank the answer's own.
         for count in known:
             if isinstance(count, int) and not isinstance(count, bool) and count > counts.get(name, -1):

@@ -16,8 +16,8 @@ from hf_openobserve import diagnostics
 from hf_openobserve.arm import OPENAI_INSTRUMENTORS
 from hf_openobserve.capture import routing
 from hf_openobserve.capture.attempts import Attempts, retry_events
-from hf_openobserve.capture.pace import Tokens
-from hf_openobserve.columns import CallFacts
+from hf_openobserve.capture.pace import COUNTS, Tokens
+from hf_openobserve.columns import USAGE_PATHS, CallFacts
 from hf_openobserve.conversation import at
 
 _CAPACITY = 4096
@@ -133,19 +133,10 @@ def _plain(usage: Any) -> Optional[Dict[str, Any]]:
     return plain if isinstance(plain, dict) else None
 
 
-_TOKENS = (
-    (("prompt_tokens",), ("input_tokens",)),
-    (("completion_tokens",), ("output_tokens",)),
-    (("total_tokens",),),
-    (("completion_tokens_details", "reasoning_tokens"), ("output_tokens_details", "reasoning_tokens")),
-)
-"""Where a usage has what ``Tokens`` holds, in its order: in the chat API, and in the Responses API."""
-
-
 def _tokens(usage: Mapping[str, Any]) -> Tokens:
     counts = []
-    for paths in _TOKENS:
-        found = (at(usage, path) for path in paths)
+    for name in COUNTS:
+        found = (at(usage, path) for path in USAGE_PATHS[name])
         counts.append(next((count for count in found if isinstance(count, int)), None))
     return Tokens(*counts)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from typing import Callable
+from typing import Callable, Iterator
 
 from hf_openobserve import diagnostics
 
@@ -41,9 +41,8 @@ def keep_clean(is_ours: Callable[[], bool]) -> None:
     logging.getLogger("opentelemetry.context").addFilter(concerns_the_program_of_contexts)
     for name in list(sys.modules):
         if name == _OWNER or name.startswith(_OWNER + "."):
-            logging.getLogger(name).addFilter(
-                concerns_the_program
-            )  # a filter of the parent's does not see its children's
+            # Each by itself: a filter of the parent's does not see its children's entries.
+            logging.getLogger(name).addFilter(concerns_the_program)
 
 
 def keep_limits_quiet() -> None:
@@ -57,12 +56,7 @@ def keep_limits_quiet() -> None:
 def _concerns_the_program_of_limits(entry: logging.LogRecord) -> bool:
     if not str(entry.msg).startswith("String attribute value exceeds"):
         return True
-    frame = inspect.currentframe()
-    while frame is not None:
-        if str(frame.f_globals.get("__name__", "")).startswith(_SETTERS):
-            return _debugged(entry)
-        frame = frame.f_back
-    return True
+    return not any(module.startswith(_SETTERS) for module in _callers()) or _debugged(entry)
 
 
 def _debugged(entry: logging.LogRecord) -> bool:
@@ -77,10 +71,13 @@ def _debugged(entry: logging.LogRecord) -> bool:
 
 
 def _left_by_openinference() -> bool:
+    outside = (module for module in _callers() if module.partition(".")[0] not in _THROUGH)
+    return next(outside, "").startswith(_OWNER)
+
+
+def _callers() -> Iterator[str]:
+    """The modules whose functions are running on this thread, the innermost first."""
     frame = inspect.currentframe()
     while frame is not None:
-        module = str(frame.f_globals.get("__name__", ""))
-        if module.partition(".")[0] not in _THROUGH:
-            return module.startswith(_OWNER)
+        yield str(frame.f_globals.get("__name__", ""))
         frame = frame.f_back
-    return False

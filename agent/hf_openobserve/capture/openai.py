@@ -88,17 +88,16 @@ def _request(original: Any) -> Any:
         if sending is None:
             return original(self, *args, **kwargs)
         sending.enter()
+        again = False
         try:
             try:
                 result = original(self, *sending.args, **sending.kwargs)
             except Exception as error:
                 if not diagnostics.guarded("openai request", sending.refused, error, default=False):
                     raise
-            # Outside the handler: an error of the second request has no other one as its context.
-            else:
-                diagnostics.guarded("openai request", sending.answered, result)
-                return result
-            result = original(self, *sending.args, **sending.kwargs)
+                again = True
+            if again:  # outside the handler: an error of the second request has no other one as its context
+                result = original(self, *sending.args, **sending.kwargs)
             diagnostics.guarded("openai request", sending.answered, result)
             return result
         except BaseException as error:
@@ -120,16 +119,16 @@ def _async_request(original: Any) -> Any:
         if sending is None:
             return await original(self, *args, **kwargs)
         sending.enter()
+        again = False
         try:
             try:
                 result = await original(self, *sending.args, **sending.kwargs)
             except Exception as error:
                 if not diagnostics.guarded("openai request", sending.refused, error, default=False):
                     raise
-            else:
-                diagnostics.guarded("openai request", sending.answered, result)
-                return result
-            result = await original(self, *sending.args, **sending.kwargs)
+                again = True
+            if again:
+                result = await original(self, *sending.args, **sending.kwargs)
             diagnostics.guarded("openai request", sending.answered, result)
             return result
         except BaseException as error:

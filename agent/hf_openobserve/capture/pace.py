@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, NamedTuple, Optional
 
+COUNTS = ("prompt", "completion", "total", "completion_details.reasoning")
+"""What ``Tokens`` holds, in its order, as OpenInference calls it (``llm.token_count.*``)."""
+
 
 class Tokens(NamedTuple):
     """What a server counted of an answer, as far as it did. ``total`` is the prompt's and the answer's."""

@@ -20,7 +20,7 @@ from opentelemetry.trace import Status, StatusCode
 
 from hf_openobserve import columns, diagnostics
 from hf_openobserve.capture import errors, routing, stream_usage
-from hf_openobserve.capture.pace import Pace, Tokens
+from hf_openobserve.capture.pace import COUNTS, Pace, Tokens
 from hf_openobserve.capture.stream_usage import Question
 from hf_openobserve.instrumentors import messages
 
@@ -390,8 +390,7 @@ class Call:
 
     def _paced(self) -> Dict[str, Any]:
         self._pace.reasoned = getattr(self._stream, "reasoned", False)
-        names = ("prompt", "completion", "total", "completion_details.reasoning")
-        return self._pace.attributes(Tokens(*(self._attributes.get("llm.token_count." + name) for name in names)))
+        return self._pace.attributes(Tokens(*(self._attributes.get("llm.token_count." + name) for name in COUNTS)))
 
     def _provider(self) -> Dict[str, Any]:
         """Whose API was spoken, and who offers it: as ``columns`` does for any client, but where the provider is asked itself."""

@@ -65,12 +65,11 @@ class Client:
     def send(self, payloads: List[bytes]) -> answers.Verdict:
         """POST the spans as one request. Never raises: a connection that fails is a ``RETRY``."""
         requests = import_requests()
-        timeout_s = self.destination.timeout_s
         try:
             with quiet.http_logging():
                 verdict = self._cannot_say_its_version()
                 if verdict is None:
-                    response = self._post(payloads, timeout_s)
+                    response = self._post(payloads)
                     verdict = answers.judge(response.status_code, response.headers, self._content(response))
         except requests.exceptions.SSLError as error:
             self.close()
@@ -88,7 +87,7 @@ class Client:
             verdict = answers.Verdict(outcome, _innermost(error), timed_out=timed_out)
         return verdict._replace(reason=self._without_secrets(verdict.reason))
 
-    def _post(self, payloads: List[bytes], timeout_s: float) -> Any:
+    def _post(self, payloads: List[bytes]) -> Any:
         if self._may_derive_usage:
             payloads = [otlp.drop_attributes(payload, SERVER_DERIVED) for payload in payloads]
         body = b"".join(payloads)
@@ -100,11 +99,15 @@ class Client:
             self.destination.endpoint,
             data=body,
             headers=headers,
-            timeout=(min(_CONNECT_TIMEOUT_S, timeout_s), timeout_s * self._patience),
+            timeout=(min(_CONNECT_TIMEOUT_S, self.destination.timeout_s), self._answer_timeout_s),
             verify=self._verify,
             allow_redirects=False,
             stream=True,
         )
+
+    @property
+    def _answer_timeout_s(self) -> float:
+        return self.destination.timeout_s * self._patience
 
     @property
     def _may_derive_usage(self) -> bool:
@@ -186,7 +189,7 @@ class Client:
     def _content(self, response: Any) -> bytes:
         """The answer's body; empty if it breaks off: the status has said what became of the spans."""
         try:
-            return self._read(response, self.destination.timeout_s * self._patience)
+            return self._read(response, self._answer_timeout_s)
         except Exception as error:  # noqa: BLE001
             diagnostics.debug(f"the body of a {response.status_code} cannot be read: {type(error).__name__}")
             self.close()
@@ -248,15 +251,18 @@ def _keep_headers(request: Any) -> Any:
 
 def _has_connected(error: BaseException) -> bool:
     """False for an error of making a connection, or of an address: then nothing else would reach the server either."""
-    cause: Any = error
+    cause: Optional[BaseException] = error
     for _ in range(_DEEPEST_CAUSE):
         if type(cause).__name__ in _NOT_CONNECTED or isinstance(cause, ValueError):
             return False
-        inner = getattr(cause, "reason", None) or (cause.args[0] if getattr(cause, "args", None) else None)
-        cause = inner if isinstance(inner, BaseException) else cause.__context__
-        if cause is None:
-            break
+        cause = None if cause is None else _wrapped(cause) or cause.__context__
     return True
+
+
+def _wrapped(error: BaseException) -> Optional[BaseException]:
+    """The error that requests or urllib3 has put into one of its own."""
+    inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
+    return inner if isinstance(inner, BaseException) else None
 
 
 def parse_version(text: str) -> Optional[Tuple[int, ...]]:
@@ -267,12 +273,9 @@ def parse_version(text: str) -> Optional[Tuple[int, ...]]:
 
 def _innermost(error: BaseException) -> str:
     """The reason at the bottom of requests' and urllib3's wrapping; their own texts repeat the whole URL."""
-    reason: Any = error
-    for _ in range(8):
-        inner = getattr(reason, "reason", None) or (reason.args[0] if getattr(reason, "args", None) else None)
-        if not isinstance(inner, BaseException):
-            break
-        reason = inner
+    reason = error
+    for _ in range(_DEEPEST_CAUSE):
+        reason = _wrapped(reason) or reason
     # An older urllib3 names its own connection object, by its address in memory.
     text = re.sub(r"<[^<>]* object at 0x[0-9a-f]+>: ", "", str(reason))
     return f"{type(reason).__name__}: {text[:200]}"

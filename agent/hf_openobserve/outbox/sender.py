@@ -285,7 +285,7 @@ class Sender:
     def _fresh(self, claimed: AnyClaim, store: Store) -> List[Record]:
         """The records without those that began too long ago: the server would say 200 and drop them."""
         records = claimed.records
-        left = self._left.get(claimed.path) if self._left else None
+        left = self._left.get(claimed.path)
         if left is not None:
             records = [record for record in records if record[0] in left]
         if self._window_s is None:
