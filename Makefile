@@ -10,10 +10,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types matrix faults bench clean
+.PHONY: help demo test lint types matrix faults bench bench-peers prices clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
 
 $(VENV)/.installed: pyproject.toml tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,12 +24,13 @@ $(VENV)/.installed: pyproject.toml tests/requirements.txt
 demo: $(VENV)/.installed ## an unmodified OpenAI program under the agent, against a local llama.cpp server
 	$(BIN)/hf-openobserve demo
 
-test: $(VENV)/.installed ## all tests
-	$(BIN)/python -m pytest -n 2
+test: $(VENV)/.installed ## the tests; `make matrix` has those of web servers, pools and notebooks, too
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not hosts"
 
-lint: $(VENV)/.installed ## style
+lint: $(VENV)/.installed ## style, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --cache-dir .ruff_cache/imports
 
 types: $(VENV)/.installed ## mypy, strict
 	$(BIN)/mypy
@@ -42,6 +43,14 @@ faults: $(VENV)/.installed ## the fault table, ours beside the stock pipeline: w
 
 bench: $(VENV)/.installed ## ratios against bare Python and the stock pipeline
 	$(BIN)/python benchmarks
+
+bench-peers: $(VENV)/.installed ## the agent beside other tools, costs and records: writes docs/benchmarks.md
+	$(BIN)/python benchmarks/peers.py --write
+
+prices: ## the package's price list, anew from genai-prices: needs Python 3.11
+	$(PYTHON) -m venv .nox/prices
+	.nox/prices/bin/python -m pip install --quiet genai-prices==0.2.3
+	.nox/prices/bin/python deploy/bundle_prices.py
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache dist

@@ -1,7 +1,7 @@
 """The virtual environments that are compared, side by side under ``.bench/``: same Python, same package versions.
 
-The stock pipeline is resolved first; what it got constrains the others. Made once; the agent's is made anew whenever
-its source has changed. Bytecode is compiled everywhere (pip does it), as it is wherever startup is measured in earnest.
+The stock pipeline is resolved first; what it got constrains the others. Another tool's environment (``one``) has the
+newest versions that go together. Made once; the agent's is made anew whenever its source has changed. Bytecode is compiled everywhere (pip does it), as it is wherever startup is measured in earnest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from types import MappingProxyType
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
@@ -36,6 +37,7 @@ NOOP = (
     "click",
     "rich",
 )
+OPENTELEMETRY_DOOR = "opentelemetry/instrumentation/auto_instrumentation"
 AGENT_SOURCES = (REPOSITORY / "pyproject.toml", REPOSITORY / "agent")
 NAMED = (
     "openai",
@@ -48,12 +50,31 @@ NAMED = (
 """Packages whose versions stand above the figures."""
 
 
+STOCK_VARIABLES = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "{sink}",
+    # The stock distro's default is gRPC, which is another package; OpenObserve's page says HTTP.
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+}
+AGENT_VARIABLES = {
+    "OPENOBSERVE_URL": "{sink}",
+    "OPENOBSERVE_AUTH_TOKEN": "Basic YmVuY2htYXJrOm5vdC1hLXJlYWwtcGFzc3dvcmQ=",  # not a real one
+    "OPENOBSERVE_HF_OUTBOX_DIR": "{directory}/outbox",
+    # The last spans are counted at the sink: on a slow machine, too.
+    "OPENOBSERVE_HF_EXIT_TIMEOUT_S": "20",
+}
+
+
 class Environment(NamedTuple):
-    """One virtual environment. ``door`` is the directory that instruments through PYTHONPATH, if it has one."""
+    """One virtual environment. ``door`` is the directory that instruments through PYTHONPATH, if it has one.
+
+    variables: what a user of it sets; ``{sink}`` is the server's URL, ``{address}`` its host and port, ``{directory}`` a
+    place for files.
+    """
 
     name: str
     directory: Path
     door: Optional[Path]
+    variables: Mapping[str, str] = MappingProxyType({})
 
     @property
     def python(self) -> str:
@@ -85,19 +106,37 @@ def prepare(say: Callable[[str], None], *, openai: str = "openai", fresh: bool =
     noop = _environment("noop", (*NOOP, *clients), constrained, say, (HERE / "noop_distro",))
     return {
         "bare": Environment("bare", bare, None),
-        "stock": Environment("stock", stock, _package(stock, "opentelemetry/instrumentation/auto_instrumentation")),
-        "agent": Environment("agent", agent, _package(agent, "hf_openobserve/bootstrap")),
+        "stock": Environment("stock", stock, _package(stock, OPENTELEMETRY_DOOR), STOCK_VARIABLES),
+        "agent": Environment("agent", agent, _package(agent, "hf_openobserve/bootstrap"), AGENT_VARIABLES),
         "noop": Environment("noop", noop, None),
     }
 
 
-def versions(environment: Environment) -> Dict[str, str]:
-    """The versions of ``NAMED`` in an environment."""
+def one(
+    name: str,
+    requirements: Sequence[str],
+    door: Optional[str],
+    variables: Mapping[str, str],
+    say: Callable[[str], None],
+) -> Environment:
+    """An environment apart, of the newest versions that go together.
+
+    door: the directory that goes on PYTHONPATH, inside its site-packages or, if that has no such one, beside this file.
+    """
+    directory = _environment(name, requirements, (), say)
+    if door is None:
+        return Environment(name, directory, None, variables)
+    beside = HERE / door
+    return Environment(name, directory, beside if beside.is_dir() else _package(directory, door), variables)
+
+
+def versions(environment: Environment, names: Sequence[str] = NAMED) -> Dict[str, str]:
+    """The versions of these packages in an environment, of those that it has."""
     installed = {
         entry["name"].lower().replace("_", "-"): entry["version"]
         for entry in json.loads(_pip(environment.directory, "list", "--format=json"))
     }
-    return {name: installed[name] for name in NAMED if name in installed}
+    return {name: installed[name] for name in names if name in installed}
 
 
 def clean_environ() -> Dict[str, str]:
@@ -124,6 +163,7 @@ def _environment(
     else:
         base = getattr(sys, "_base_executable", sys.executable)
         subprocess.run([base, "-m", "venv", "--clear", str(directory)], env=clean_environ(), check=True)
+        _pip(directory, "install", "--quiet", "--upgrade", "pip")  # the interpreter's own may be unable to resolve them
         _pip(directory, "install", "--quiet", *options, *requirements)
     stamp.write_text(json.dumps([packages, sources_then]), encoding="utf-8")
     return directory

@@ -43,7 +43,7 @@ def measure(
         # The first round is not counted: it fills the disk's cache and writes bytecode.
         for number in range(-1, rounds):
             for name in _turn(number, stock_every):
-                took_ms, fate = _run(setup, made[name], state)
+                took_ms, fate = run(setup, made[name], state)
                 if number >= 0:
                     samples.add("exit " + state, name, number, took_ms)
                     fates.setdefault((state, name), []).append(fate)
@@ -57,7 +57,8 @@ def _turn(number: int, stock_every: int) -> Iterator[str]:
         yield "stock"
 
 
-def _run(setup: processes.Setup, environment: Environment, state: str) -> Tuple[float, Fate]:
+def run(setup: processes.Setup, environment: Environment, state: str) -> Tuple[float, Fate]:
+    """One program of five calls: milliseconds from its last act to the end of its process, and its spans' fate."""
     with ExitStack() as stack:
         url = stack.enter_context(processes.server(_SERVERS[state]) if state in _SERVERS else processes.closed_port())
         home = tempfile.mkdtemp(dir=str(setup.directory))

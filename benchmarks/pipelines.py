@@ -32,14 +32,16 @@ MIB = 1024.0
 
 
 class Agent:
-    """The agent's pieces as ``activate`` puts them together, but for the outbox's bound, and the sender when asked for."""
+    """The agent's pieces as the agent puts them together, but for the outbox's bound, and the sender when asked for."""
 
     def __init__(self, url: str, directory: str, *, has_sender: bool) -> None:
-        from hf_openobserve import privacy, settings
-        from hf_openobserve.openobserve.client import Client
+        from hf_openobserve import privacy
+        from hf_openobserve.config import settings
+        from hf_openobserve.openobserve.ingest import Client
         from hf_openobserve.outbox import store
+        from hf_openobserve.outbox.delivery import Delivery
         from hf_openobserve.outbox.sender import Sender
-        from hf_openobserve.processor import RecordingProcessor
+        from hf_openobserve.pipeline.processor import RecordingProcessor
 
         environ = {**os.environ, "OPENOBSERVE_URL": url}
         loaded = settings.load(environ, script_dir=None, cwd=None)
@@ -47,7 +49,7 @@ class Agent:
             capture_content=loaded.capture_content, environ=environ, secrets=loaded.secrets
         )
         self.store = store.open_store(directory, loaded.destination.identity, WITHOUT_A_BOUND)
-        self.sender = Sender(self.store, Client(loaded.destination))
+        self.sender = Sender(Delivery(self.store, Client(loaded.destination)))
         self.processor = RecordingProcessor(
             self.store, self.sender if has_sender else None, self.policy, FLUSH_TIMEOUT_S
         )
@@ -92,9 +94,10 @@ class Stock:
 
 def on_end(_variant: str, url: str, stack: ExitStack) -> Callable[[int], Dict[str, float]]:
     """Each line is a number of spans. Answers microseconds per span: both processors, and the agent's parts."""
-    from hf_openobserve import columns, privacy
-    from hf_openobserve.outbox import otlp
-    from hf_openobserve.sdk_spans import SpanReader
+    from hf_openobserve import privacy
+    from hf_openobserve.otlp.encode import encode_span
+    from hf_openobserve.pipeline.span_reader import SpanReader
+    from hf_openobserve.row import columns
 
     live = Agent(url, stack.enter_context(tempfile.TemporaryDirectory()), has_sender=True)
     written = Agent(url, stack.enter_context(tempfile.TemporaryDirectory()), has_sender=False)
@@ -115,7 +118,7 @@ def on_end(_variant: str, url: str, stack: ExitStack) -> Callable[[int], Dict[st
         result["columns"] = _per_item(columns.apply, records)
         result["privacy"] = _per_item(lambda record: privacy.apply(record, live.policy), records)
         result["encode"] = _per_item(
-            lambda record: payloads.append((record.start_time_unix_nano, otlp.encode_span(record))), records
+            lambda record: payloads.append((record.start_time_unix_nano, encode_span(record))), records
         )
         result["append"] = _per_item(lambda item: written.append(*item), payloads)
         result["encode + append"] = result["encode"] + result["append"]
@@ -162,16 +165,17 @@ def drain(variant: str, url: str, stack: ExitStack) -> Callable[[int], Dict[str,
 
     def encode_and_append(count: int) -> float:
         """What of the fill is the same work as stock's: its encoding, and keeping the span until it is sent."""
-        from hf_openobserve import columns, privacy
-        from hf_openobserve.outbox import otlp
-        from hf_openobserve.sdk_spans import SpanReader
+        from hf_openobserve import privacy
+        from hf_openobserve.otlp.encode import encode_span
+        from hf_openobserve.pipeline.span_reader import SpanReader
+        from hf_openobserve.row import columns
 
         reader = SpanReader(lambda attributes: attributes)
         other = Agent(url, stack.enter_context(tempfile.TemporaryDirectory()), has_sender=False)
         records = [privacy.apply(columns.apply(reader.read(span)), other.policy) for span in pool]
         cpu = time.process_time()
         for record in itertools.islice(itertools.cycle(records), count):
-            other.append(record.start_time_unix_nano, otlp.encode_span(record))
+            other.append(record.start_time_unix_nano, encode_span(record))
         return (time.process_time() - cpu) * 1e6 / count
 
     return measure

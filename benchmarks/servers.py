@@ -1,16 +1,19 @@
 """The servers of a run, each a process of its own so that its CPU is not the caller's. Each prints its port.
 
 ``servers.py model [CHUNKS]`` answers an OpenAI-compatible request with canned bytes. ``servers.py sink [VERSION]`` accepts
-OTLP as that OpenObserve and a collector do, and tells the number of spans per path at ``/counts``. ``servers.py error``
-answers 500 to everything, ``slow`` does what ``sink`` does ``SLOW_S`` seconds later, and ``hang`` reads and never answers.
+OTLP as that OpenObserve and a collector do, and tells the number of spans per path at ``/counts``; it takes what other
+tools send as well, and gives all of it at ``/taken``. ``servers.py router`` answers as Hugging Face's router does, small
+answers whose parts can be found again (``USAGE``, ``SENTENCE``). ``servers.py error`` answers 500 to everything, ``slow`` does what ``sink`` does ``SLOW_S`` seconds later, and ``hang`` reads and never answers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 import sys
+import zlib
 from collections import Counter
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
@@ -18,6 +21,10 @@ CHUNKS = 200
 SLOW_S = 3.0
 MODEL = "llama3.1-8b"
 ANSWER = "Tokens are what a model reads and writes: pieces of words, about four characters each in English text. "
+
+USAGE = {"prompt_tokens": 4211, "completion_tokens": 1733, "total_tokens": 5944}
+SENTENCE = "is not supported by any provider you have enabled."
+UNSUPPORTED = "benchmark/unsupported"
 
 Answer = Callable[[str, Dict[str, str], bytes], bytes]
 
@@ -87,24 +94,67 @@ def model(chunks: int) -> Answer:
     return answer
 
 
+def router(_path: str, _headers: Dict[str, str], body: bytes) -> bytes:
+    """A chat or a stream; the usage of a stream is told to who asks for it; a refusal for the model ``UNSUPPORTED``."""
+    request = json.loads(body)
+    if request["model"] == UNSUPPORTED:
+        error = {"message": f"The requested model '{UNSUPPORTED}' {SENTENCE}", "type": "invalid_request_error"}
+        body = json.dumps({"error": {**error, "param": "model", "code": "model_not_supported"}}).encode()
+        return response("application/json", body, "400 Bad Request")
+    common = {"id": "chatcmpl-recorded", "created": 1700000000, "model": request["model"]}
+    if not request.get("stream"):
+        choice = {"index": 0, "message": {"role": "assistant", "content": ANSWER}, "finish_reason": "stop"}
+        chat = {**common, "object": "chat.completion", "choices": [choice], "usage": USAGE}
+        return response("application/json", json.dumps(chat).encode())
+    common["object"] = "chat.completion.chunk"
+    pieces: List[Any] = [
+        {"index": 0, "delta": {"content": word + " "}, "finish_reason": None} for word in ANSWER.split()
+    ]
+    pieces.append({"index": 0, "delta": {}, "finish_reason": "stop"})
+    events = [{**common, "choices": [piece]} for piece in pieces]
+    if (request.get("stream_options") or {}).get("include_usage"):
+        events.append({**common, "choices": [], "usage": USAGE})
+    lines = [json.dumps(event) for event in events] + ["[DONE]"]
+    return response("text/event-stream", "".join(f"data: {line}\n\n" for line in lines).encode())
+
+
 def sink(version: str = "v0.93.0") -> Answer:
-    """Takes everything; 200 with an empty body is a full success in OTLP. Spans are counted when somebody asks."""
+    """Takes everything; 200 with an empty body is a full success in OTLP. Spans are counted when somebody asks.
+
+    Logfire asks what project its token is of.
+    """
     counts: Counter = Counter()
-    taken: List[Tuple[str, bool, bytes]] = []
+    taken: List[Tuple[str, Dict[str, str], bytes]] = []
 
     def answer(path: str, headers: Dict[str, str], body: bytes) -> bytes:
         if path == "/config":
             return response("application/json", json.dumps({"version": version}).encode())
+        if path == "/v1/info":
+            project = {"project_name": "benchmark", "project_url": "http://127.0.0.1/benchmark"}
+            return response("application/json", json.dumps(project).encode())
         if path == "/counts":
-            for traces_path, is_gzip, request in taken:
-                counts[traces_path] += spans(gzip.decompress(request) if is_gzip else request)
+            for traces_path, sent, request in taken:
+                if traces_path.endswith("/v1/traces"):
+                    counts[traces_path] += spans(unpacked(sent, request))
             taken.clear()
             return response("application/json", json.dumps(counts).encode())
-        if path.endswith("/v1/traces"):
-            taken.append((path, headers.get("content-encoding") == "gzip", body))
-        return response("application/x-protobuf", b"")
+        if path == "/taken":
+            requests = [(to, sent, base64.b64encode(unpacked(sent, request)).decode()) for to, sent, request in taken]
+            return response("application/json", json.dumps(requests).encode())
+        taken.append((path, headers, body))
+        if "protobuf" in headers.get("content-type", ""):
+            return response("application/x-protobuf", b"")
+        return response("application/json", b"{}")
 
     return answer
+
+
+def unpacked(headers: Dict[str, str], body: bytes) -> bytes:
+    """The body of a request as it was before its Content-Encoding."""
+    encoding = headers.get("content-encoding", "")
+    if encoding == "gzip":
+        return gzip.decompress(body)
+    return zlib.decompress(body) if encoding == "deflate" else body
 
 
 def error(_path: str, _headers: Dict[str, str], _body: bytes) -> bytes:
@@ -159,7 +209,7 @@ def main(kind: str, *arguments: str) -> None:
     elif kind in ("sink", "slow"):
         answer = sink(*arguments)
     else:
-        answer = {"error": error, "hang": hang}[kind]
+        answer = {"error": error, "hang": hang, "router": router}[kind]
     asyncio.run(serve(answer, SLOW_S if kind == "slow" else 0.0))
 
 

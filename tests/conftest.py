@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import zlib
 from pathlib import Path
 
 import hypothesis
@@ -12,8 +13,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import harness
 from fakes.openobserve import FakeOpenObserve
 from llama import llama_server as llama  # noqa: F401 - a fixture
+from users import ground  # noqa: F401 - a fixture
 
 # The same examples on every machine and in every run, however slow it is: a failure is the change's, not the day's.
 hypothesis.settings.register_profile(
@@ -40,8 +43,17 @@ def _forget_the_host():
 def pytest_configure(config):
     _forget_the_host()
     config.addinivalue_line("markers", "matrix: runs on every Python and package set of the version matrix")
+    config.addinivalue_line(
+        "markers", "hosts: servers, reloaders, pools and notebooks; `make matrix` runs them, not `make test`"
+    )
     # A shell's background job ignores Ctrl-C, and so would every program that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def door(request):
+    """One of the agent's doors, by the test's name: for what depends on no door. Over all tests both are gone through."""
+    return harness.DOORS[zlib.crc32(request.node.nodeid.encode()) % len(harness.DOORS)]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Real outboxes for the tests of the command line: spans as the agent writes them, in this process or in one of their own.
+"""Real outboxes for the tests of the command line: spans as the agent writes them.
 
 As a program (``python outboxes.py <root> <destination> <number of spans>``) it keeps its segment until its standard
 input ends, as a program under the agent does.
@@ -17,8 +17,10 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from hf_openobserve.cli import main
-from hf_openobserve.outbox import otlp, store
-from hf_openobserve.record import (
+from hf_openobserve.otlp.encode import encode_span
+from hf_openobserve.outbox import counters, segment, store
+from hf_openobserve.outbox.directory import Directory
+from hf_openobserve.row.record import (
     STATUS_ERROR,
     STATUS_OK,
     EventRecord,
@@ -58,7 +60,7 @@ def record(
         status_code=STATUS_ERROR if error else STATUS_OK,
         status_message=error,
     )
-    return start, otlp.encode_span(span)
+    return start, encode_span(span)
 
 
 def call(model=LLAMA, answered_by="llama3.1-8b", *, tokens=(30, 12), kind="LLM", more=None, **span):
@@ -113,7 +115,7 @@ def writer(root, destination, spans=1):
 
 
 def environment(tmp_path, *more):
-    """For ``run`` and ``invoke``: nothing of the developer's, a home of the test's own, no outbox but the default one."""
+    """For ``run`` and ``invoke``: nothing of the developer's, a home of the test's own, the default outbox alone."""
     home = tmp_path / "home"
     home.mkdir(exist_ok=True)
     result = {name: None for name in os.environ if name.startswith(("OPENOBSERVE_", "OTEL_", "XDG_"))}
@@ -153,6 +155,25 @@ def run(arguments, env, timeout=30):
         process.kill()
         process.wait()
     return process.returncode, stdout.decode(), stderr.decode()
+
+
+def place(directory):
+    """A directory of ours, as the agent's own code has it."""
+    return Directory(str(directory), (os.getuid(),))
+
+
+def counts(directory):
+    return counters.read(place(directory))
+
+
+def spans(path):
+    """(start, payload) of every intact span in a segment file."""
+    return list(segment.spans(Path(str(path)).read_bytes()))
+
+
+def meta(path):
+    """What a segment file says of itself."""
+    return segment.meta(Path(str(path)).read_bytes())
 
 
 def segments(root):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping, Optional, Sequence
 
 from hf_openobserve import privacy
-from hf_openobserve.record import (
+from hf_openobserve.row.record import (
     STATUS_ERROR,
     EventRecord,
     LinkRecord,

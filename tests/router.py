@@ -49,12 +49,13 @@ class ScriptedRouter:
     """Context manager. ``calls`` are the requests so far, in order of arrival.
 
     upstream: the address of an OpenAI-compatible server that ends in ``/v1``.
+    kept: answers of the upstream that several routers share, since it gives another one each time.
     """
 
-    def __init__(self, upstream: Optional[str] = None) -> None:
+    def __init__(self, upstream: Optional[str] = None, kept: Optional[Dict[str, Reply]] = None) -> None:
         self.calls: List[Call] = []
         self._upstream = upstream
-        self._kept: Dict[str, Reply] = {}
+        self._kept: Dict[str, Reply] = {} if kept is None else kept
         self._seen: Dict[str, int] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -175,11 +176,14 @@ class ScriptedRouter:
         key = operation + json.dumps(sent, sort_keys=True)
         if key not in self._kept:
             assert self._upstream is not None
-            self._kept[key] = _ask(self._upstream, operation, sent)
+            self._kept.setdefault(key, _ask(self._upstream, operation, sent))
         reply = self._kept[key]
         if reply.events is None or asked:
             return reply
-        return reply._replace(events=[event for event in reply.events if event.get("choices")])
+        events = [event for event in reply.events if event.get("choices")]
+        for extra in reply.events[len(events) :]:  # where nobody asks, llama.cpp's timings stand on the last chunk
+            events[-1] = {**events[-1], **{name: extra[name] for name in ("timings",) if name in extra}}
+        return reply._replace(events=events)
 
 
 class _Server(ThreadingHTTPServer):

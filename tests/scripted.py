@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 
 class Reply(NamedTuple):
-    """One answer: a JSON body, or the ``data:`` lines of an event stream."""
+    """One answer: a JSON body, the ``data:`` lines of an event stream, or the bytes themselves, in pieces."""
 
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = MappingProxyType({})
     events: Optional[List[Any]] = None
+    raw: Optional[Sequence[Union[bytes, float]]] = None
+    """Pieces of a chunked body, sent one by one; a number waits as many seconds, ``CUT`` ends the connection there."""
+
+
+CUT = -1.0
+
+
+def event(data: Any, *, name: str = "", end: str = "\n", ascii_only: bool = True) -> bytes:
+    """One server-sent event of a text, or of a value's JSON."""
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=ascii_only)
+    return ((f"event: {name}{end}" if name else "") + f"data: {text}{end}{end}").encode()
 
 
 def chat_body(model: str = "llama3.1-8b", content: str = "Hello there.", usage: Any = "default") -> Dict[str, Any]:
@@ -55,11 +68,20 @@ class ScriptedEndpoint:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_GET(self) -> None:
+                outer.calls.append((self.path, dict(self.headers), None))
+                self._reply(outer.retrieved(self.path))
+
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers.get("content-length") or 0))
                 body = json.loads(raw or b"{}")
                 outer.calls.append((self.path, dict(self.headers), body))
-                reply = outer.answer(self.path, body)
+                self._reply(outer.answer(self.path, body))
+
+            def _reply(self, reply: Reply) -> None:
+                if reply.raw is not None:
+                    self._pieces(reply)
+                    return
                 if reply.events is not None:
                     lines = [
                         f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n" for event in reply.events
@@ -75,12 +97,33 @@ class ScriptedEndpoint:
                 self.end_headers()
                 self.wfile.write(payload)
 
+            def _pieces(self, reply: Reply) -> None:
+                self.send_response(reply.status)
+                for name, value in {"Transfer-Encoding": "chunked", **reply.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                for piece in reply.raw or ():
+                    if piece == CUT:
+                        self.close_connection = True
+                        self.connection.shutdown(socket.SHUT_RDWR)
+                        return
+                    if isinstance(piece, float):
+                        time.sleep(piece)
+                    else:
+                        self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                        self.wfile.flush()
+                self.wfile.write(b"0\r\n\r\n")
+
             def log_message(self, *_: Any) -> None:
                 """Quiet: the test's output is the test's."""
 
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def retrieved(self, path: str) -> Reply:
+        """The answer to a GET request."""
+        return Reply(404, {"error": f"nothing at {path}"})
 
     def __enter__(self) -> ScriptedEndpoint:  # noqa: PYI034 - typing.Self is newer than Python 3.8
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -2,8 +2,8 @@
 
 import base64
 
-from hf_openobserve.destination import Destination
-from hf_openobserve.settings import load
+from hf_openobserve.config.destination import Destination
+from hf_openobserve.config.settings import load
 
 
 def basic(credentials):

@@ -149,7 +149,7 @@ print("compiles")
 def test_supported_pythons_arm_and_say_nothing(python, tmp_path):
     code, stdout, stderr = run(python, ["-c", SHOW_OURS], tmp_path, [BOOTSTRAP])
     assert (code, stderr) == (0, "")
-    assert "'hf_openobserve.trigger'" in stdout
+    assert "'hf_openobserve.process.import_hook'" in stdout
 
 
 def test_some_interpreter_was_found(found):

@@ -106,7 +106,13 @@ def test_the_way_of_a_newcomer(newcomer, openobserve):
 
         # Without a destination the outbox is the store, until somebody ships it.
         shell(f"export PYTHONPATH={fixed}\npython app.py", env, directory)
+        stored, page = take("hf-openobserve report --html calls.html --from"), take("hf-openobserve report --html")
+        assert shell(page, env, directory) == "1 call in calls.html\n"
+        assert shell(exports + "\n" + stored, env, directory) == "3 calls in calls.html\n"
         assert "llama3.1-8b" in shell(take("hf-openobserve report"), env, directory)
+        watch = "timeout --preserve-status --signal=INT 5 " + take("hf-openobserve tail")
+        assert "llama3.1-8b" in shell(watch.replace("tail", "tail --json"), env, directory)
+        assert shell(take("hf-openobserve prices"), env, directory).startswith("package of ")
         assert "no destination was configured" in shell(take("hf-openobserve outbox"), env, directory)
         assert (
             shell(exports + "\n" + take("hf-openobserve ship"), env, directory)
@@ -114,6 +120,22 @@ def test_the_way_of_a_newcomer(newcomer, openobserve):
             .startswith("1 span acc")
         )
         assert len(openobserve.wait_for_rows(4)) == 4
+
+        said_of_it = shell(exports + "\n" + take("hf-openobserve doctor"), env, directory)
+        assert "green  instrumented: yes, through opentelemetry-instrument" in said_of_it
+        assert said_of_it.splitlines()[-1].startswith("All is well")
+
+        boards = shell(exports + "\n" + take("hf-openobserve dashboards apply"), env, directory)
+        assert boards.count(" created ") == 4
+        alerts = shell(exports + "\n" + take("hf-openobserve alerts apply"), env, directory)
+        assert alerts.count(" created") == 9, "eight, and whom they are sent to"
+
+        for completion in (
+            *(take('eval "$(_HF_OPENOBSERVE_COMPLETE=' + sh) for sh in ("bash", "zsh")),
+            take("_HF_OPEN"),
+        ):
+            script = re.search(r"_HF_OPENOBSERVE_COMPLETE=\w+ hf-openobserve", completion).group()
+            assert "_complete" in shell(script, env, directory)
 
         state = directory / "home" / ".local" / "state" / "hf-openobserve"
         assert state.is_dir()
@@ -155,8 +177,8 @@ def test_links_lead_somewhere():
 
 
 def test_every_variable_of_the_readme_is_one_the_agent_reads_and_the_other_way_round():
-    from hf_openobserve import environment_variables
+    from hf_openobserve.config import environment_variables
 
     ours = {name for name in vars(environment_variables) if name.startswith("OPENOBSERVE_")}
-    named = set(re.findall(r"OPENOBSERVE_[A-Z_]+[A-Z]", README))
+    named = set(re.findall(r"\bOPENOBSERVE_[A-Z_]+[A-Z]", README))
     assert named == ours

@@ -17,8 +17,8 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 import harness
 from fakes.openobserve import FakeOpenObserve
 from harness import REPOSITORY
-from hf_openobserve import settings as settings_module
 from hf_openobserve.cli import demo, spans
+from hf_openobserve.config import settings as settings_module
 from hf_openobserve.outbox import segment
 
 # --- The outbox, decoded ---------------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def test_an_outbox_that_is_empty_or_missing_has_no_spans(tmp_path):
 
 
 def test_spans_of_all_segments_come_in_the_order_of_their_start(tmp_path):
-    late, early = recording(tmp_path / "local" / "1.seg"), recording(tmp_path / "abc" / "rejected" / "2.seg")
+    late, early = recording(tmp_path / "local" / "1.seg"), recording(tmp_path / ("ab" * 8) / "rejected" / "2.seg")
     late.start_span("second", start_time=2_000).end(end_time=5_000)
     early.start_span("first", start_time=1_000).end(end_time=9_000)
     (tmp_path / "local" / "other.txt").write_text("no segment")

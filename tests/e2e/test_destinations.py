@@ -1,13 +1,17 @@
-"""Where spans go (DESIGN 5): OpenObserve, a Collector, or nowhere; and never where somebody else's file says."""
+"""Where spans go: OpenObserve, a Collector, or nowhere; and never where somebody else's file says."""
 
 from __future__ import annotations
 
 import base64
 import json
+import shutil
+import time
 
 import pytest
 
 import harness
+import slow_servers
+import tls
 from fakes.openobserve import FakeOpenObserve
 from hf_openobserve.cli import spans as cli_spans
 from scripted import Reply, ScriptedEndpoint, chat_body
@@ -19,7 +23,6 @@ client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
 print(client.chat.completions.create(
     model="meta-llama/Llama-3.1-8B-Instruct", messages=[{"role": "user", "content": "Hi"}], max_tokens=8).model)
 """
-BOTH = pytest.mark.parametrize("door", harness.DOORS)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def waiting(tmp_path):
     return cli_spans.read_outbox(str(tmp_path / "outbox"))
 
 
-@BOTH
+@pytest.mark.parametrize("door", harness.DOORS)
 def test_without_a_destination_the_spans_stay_in_the_outbox(env, tmp_path, door):
     harness.run_ok(CALL, door=door, env=env, cwd=tmp_path)
     (span,) = waiting(tmp_path)
@@ -45,7 +48,6 @@ def test_without_a_destination_the_spans_stay_in_the_outbox(env, tmp_path, door)
     assert (tmp_path / "outbox" / "local").is_dir()
 
 
-@BOTH
 def test_they_do_not_flow_to_whoever_is_configured_next(env, tmp_path, openobserve, door):
     harness.run_ok(CALL, door=door, env=env, cwd=tmp_path)
     harness.run_ok(CALL, door=door, env={**env, **openobserve.environment}, cwd=tmp_path)
@@ -93,7 +95,6 @@ def test_the_token_may_be_written_as_people_have_it(env, tmp_path, openobserve, 
     assert len(openobserve.wait_for_rows(1)) == 1
 
 
-@BOTH
 @pytest.mark.parametrize("exporter", ["otlp", "openobserve", "otlp,openobserve", ""])
 def test_one_delivery_to_openobserve_beside_a_dead_otel_endpoint(env, tmp_path, openobserve, door, exporter):
     env.update(openobserve.environment)
@@ -103,7 +104,6 @@ def test_one_delivery_to_openobserve_beside_a_dead_otel_endpoint(env, tmp_path, 
     assert [request.spans for request in openobserve.requests if request.method == "POST"] == [1]
 
 
-@BOTH
 def test_a_collector_gets_otlp_with_its_headers_and_no_question_for_its_version(env, tmp_path, door):
     with ScriptedCollector() as collector:
         env["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.url
@@ -166,7 +166,6 @@ class ScriptedCollector:
 # Size
 
 
-@BOTH
 def test_a_chat_of_a_thousand_messages_loses_nothing(env, tmp_path, openobserve, door):
     program = CALL.replace(
         '[{"role": "user", "content": "Hi"}]',
@@ -190,7 +189,6 @@ def write_dotenv(directory, server):
     (directory / ".env").write_text("".join(lines))
 
 
-@BOTH
 def test_a_dotenv_beside_the_script_is_found_from_anywhere(env, tmp_path, openobserve, door):
     project = tmp_path / "proj"
     project.mkdir()
@@ -202,7 +200,6 @@ def test_a_dotenv_beside_the_script_is_found_from_anywhere(env, tmp_path, openob
     assert len(openobserve.wait_for_rows(1)) == 1
 
 
-@BOTH
 def test_a_foreign_dotenv_never_redirects_a_token(env, tmp_path, openobserve, door):
     """The URL in the working directory's parent, the token in the environment: the foreign server sees no connection."""
     foreign = tmp_path / "shared"
@@ -221,7 +218,6 @@ def test_a_foreign_dotenv_never_redirects_a_token(env, tmp_path, openobserve, do
 # Where no disk can be written
 
 
-@BOTH
 def test_without_a_disk_the_spans_arrive_from_memory(env, tmp_path, openobserve, door):
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where the outbox should be")
@@ -236,7 +232,6 @@ def test_without_a_disk_the_spans_arrive_from_memory(env, tmp_path, openobserve,
 # Wrong values
 
 
-@BOTH
 @pytest.mark.parametrize(
     ("name", "value", "recorded"),
     [
@@ -263,3 +258,59 @@ def test_a_wrong_value_is_one_line_and_the_program_runs_on(env, tmp_path, openob
         assert len(openobserve.wait_for_rows(2)) == 2
     else:
         assert openobserve.rows() == []
+
+
+@pytest.mark.parametrize("named", ["", ".env"], ids=["found", "named"])
+def test_a_cloned_repositorys_dotenv_redirects_no_prompts_of_a_collector(env, tmp_path, door, named):
+    with ScriptedCollector() as collector, FakeOpenObserve() as stranger:
+        write_dotenv(tmp_path, stranger)
+        env.update(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OPENOBSERVE_HF_DOTENV=named)
+        harness.run_ok(CALL, door=door, env=env, cwd=tmp_path)
+        assert [path for _, path, _, _ in collector.requests] == ["/v1/traces"]
+        assert stranger.connections == 0
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_a_dotenv_that_others_can_write_to_is_one_line(env, tmp_path, openobserve, mode):
+    write_dotenv(tmp_path, openobserve)
+    (tmp_path / ".env").chmod(mode)
+    done = harness.run(CALL, door="pythonpath", env=env, cwd=tmp_path)
+    assert done.returncode == 0
+    path = tmp_path / ".env"
+    assert done.stderr == f"hf-openobserve: {path} is not read: other users can write to it; chmod go-w {path}.\n"
+    assert len(waiting(tmp_path)) == 1
+    assert openobserve.connections == 0
+
+
+# TLS
+
+
+@pytest.mark.skipif(not tls.has_openssl, reason="there is no openssl command to make certificates with")
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_certificate_file_that_is_missing_is_one_line_and_its_spans_arrive_later(env, tmp_path, openobserve, name):
+    authority = tls.Authority(tmp_path / "authority")
+    later = tmp_path / "later.pem"
+    env.pop("SSL_CERT_FILE", None)
+    with tls.TlsFront(openobserve, authority.issue("server")) as server:
+        env.update(openobserve.environment, OPENOBSERVE_URL=server.url)
+        env[name] = str(later)
+        done = harness.run(CALL * 2, door="pythonpath", env=env, cwd=tmp_path)
+        (line,) = done.stderr.splitlines()
+        assert (done.returncode, f"{name} names {later}, which does not exist; " in line) == (0, True)
+        assert len(waiting(tmp_path)) == 2
+        shutil.copy(authority.certificate, str(later))
+        harness.run_ok(CALL, door="pythonpath", env=env, cwd=tmp_path)
+        assert len(openobserve.wait_for_rows(3)) == 3
+
+
+# Slow servers
+
+
+@pytest.mark.parametrize("what", ["100-continue", "status-line"])
+def test_the_end_of_the_program_does_not_wait_for_an_answer_that_never_ends(env, tmp_path, openobserve, what):
+    with slow_servers.serve(what) as server:
+        env.update(openobserve.environment, OPENOBSERVE_URL=server.url, OPENOBSERVE_HF_EXIT_TIMEOUT_S="1")
+        program = CALL + "import time\nprint(time.time())\n"
+        done = harness.run_ok(program, door="pythonpath", env=env, cwd=tmp_path)
+        assert time.time() - float(done.stdout.split()[-1]) < 10, "the timeout is 30 s, the budget of the end 1 s"
+    assert len(waiting(tmp_path)) == 1

@@ -91,7 +91,7 @@ def test_without_the_wrapper_command_the_pre_instrument_hook_is_the_last_net(env
 
 
 def has_entry_point(name):
-    from hf_openobserve import entry_points
+    from hf_openobserve.process import entry_points
 
     return entry_points.find("opentelemetry_instrumentor", name) is not None
 
@@ -215,14 +215,12 @@ def test_stderr_may_be_missing(env, tmp_path, openobserve, door):
 # Other instrumentors and exporters
 
 
-def test_other_instrumentors_are_loaded_when_their_library_is_and_their_spans_arrive(env, tmp_path, openobserve):
+def test_the_spans_of_other_instrumentors_arrive(env, tmp_path, openobserve):
     pytest.importorskip("opentelemetry.instrumentation.flask", reason="not part of the version matrix's packages")
     program = (
         LOADED
         + """
-print(sorted(name for name in sys.modules if name.startswith("opentelemetry.instrumentation.flask")))
 import flask
-print("opentelemetry.instrumentation.flask" in sys.modules)
 import os
 import openai
 app = flask.Flask("shop")
@@ -234,7 +232,7 @@ print(app.test_client().get("/ask").text)
 """
     )
     done = harness.run_ok(program, door="wrapper", env=env, cwd=tmp_path)
-    assert done.stdout == "[]\n[]\nTrue\nllama3.1-8b\n"
+    assert done.stdout == "[]\nllama3.1-8b\n"
     rows = {row["operation_name"]: row for row in openobserve.wait_for_rows(2)}
     assert set(rows) == {"ChatCompletion", "GET /ask"}
     assert rows["ChatCompletion"]["reference_parent_span_id"] == rows["GET /ask"]["span_id"]

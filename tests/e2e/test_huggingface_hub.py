@@ -227,7 +227,9 @@ def test_every_other_task_is_a_span_without_content(run, label, name):
         assert row["duration"] > 0
         assert "sea" not in json.dumps(row)
         assert not [column for column in row if column.startswith("llm_token_count")]
-        assert row["gen_ai_usage_total_tokens"] == 0, "the server has nothing to estimate from"
+        assert not [column for column in row if column.startswith("gen_ai_usage")], (
+            "to the server it is no call of a model"
+        )
 
 
 @pytest.mark.parametrize("label", FAILED)
@@ -242,7 +244,7 @@ def test_a_failed_call_says_what_the_server_said(run, label):
             assert raised == kind
         assert row["error_type"] == PACKAGES.get(raised, "huggingface_hub.") + raised
         assert row.get("http_response_status_code") == status_code
-        assert [row[f"gen_ai_usage_{name}_tokens"] for name in ("input", "output", "total")] == [0, 0, 0]
+        harness.assert_nothing_counted(row)
         if label in hub_endpoint.ERRORS:
             assert row["llm_request_parameters_model"] == MODEL
             assert row.get("llm_model_name") is None, "nothing was resolved"
@@ -302,7 +304,6 @@ else:
     assert row["operation_name"] == "ChatCompletion"
 
 
-@pytest.mark.parametrize("door", harness.DOORS)
 def test_a_stream_still_held_at_exit_arrives(door, tmp_path, openobserve, llama):
     program = (
         BOTH_CLIENTS
@@ -343,7 +344,7 @@ client = InferenceClient(base_url=os.environ["LLAMA_URL"])
 request = {"messages": [{"role": "user", "content": "Hi"}], "model": "org/name", "max_tokens": 4}
 print(len(client.chat_completion(**request).choices))
 print(len(list(client.chat_completion(**request, stream=True))) > 1)
-print(type(trace.get_tracer_provider()).__module__, "hf_openobserve.activate" in sys.modules)
+print(type(trace.get_tracer_provider()).__module__, "hf_openobserve.pipeline.agent" in sys.modules)
 """
     env = harness.environment(tmp_path, openobserve.environment, {"LLAMA_URL": llama.url}, chosen)
     done = harness.run(program, door="wrapper", env=env, cwd=tmp_path)

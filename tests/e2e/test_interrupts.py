@@ -67,7 +67,6 @@ def endpoint():
         yield scripted
 
 
-@pytest.mark.parametrize("door", harness.DOORS)
 @pytest.mark.parametrize("where", ["call", "stream"])
 @pytest.mark.parametrize("client", ["openai", "hub"])
 def test_ctrl_c_is_one_error_and_ends_the_program_as_it_would(client, where, door, tmp_path, endpoint, openobserve):

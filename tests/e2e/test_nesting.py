@@ -90,9 +90,9 @@ def test_the_outer_span_is_a_chain(library, router, tmp_path, openobserve):
     assert set(by_name) == {*WAYS, "another", "step", "ChatCompletion"}
     for way in WAYS:
         outer = by_name[way]
-        assert (outer["openinference_span_kind"], outer["gen_ai_operation_name"]) == ("CHAIN", "chain")
-        assert not [name for name in outer if name.startswith(("llm_token_count", "llm_usage", "llm_cost"))]
-        assert outer["gen_ai_usage_total_tokens"] == outer["gen_ai_usage_cost"] == 0
+        assert outer["openinference_span_kind"] == "CHAIN"
+        counts = ("llm_token_count", "llm_usage", "llm_cost", "gen_ai_usage", "gen_ai_operation")
+        assert not [name for name in outer if name.startswith(counts)], "to the server it is no call of a model"
     # A model that no client of ours calls: its tokens are counted nowhere else.
     assert by_name["another"]["openinference_span_kind"] == "LLM"
     assert by_name["another"]["llm_token_count_prompt"] == "11"

@@ -37,7 +37,6 @@ def test_one_row_per_call_and_an_empty_stderr(tmp_path, endpoint, openobserve, d
     assert rows[0].get("reference_parent_span_id") in (None, ""), "no nested span"
 
 
-@pytest.mark.parametrize("door", harness.DOORS)
 def test_the_page_without_its_instrumentation_lines_is_the_agents_own_case(tmp_path, endpoint, openobserve, door):
     env = harness.environment(tmp_path, openobserve.environment, {"HF_BASE_URL": endpoint.url})
     source = PAGE.read_text()
@@ -50,7 +49,6 @@ def test_the_page_without_its_instrumentation_lines_is_the_agents_own_case(tmp_p
     assert row["service_telemetry_distro_name"] == "hf-openobserve"
 
 
-@pytest.mark.parametrize("door", harness.DOORS)
 def test_the_official_sdk_with_the_agents_instrumentation(tmp_path, endpoint, openobserve, door):
     """``openobserve_init()`` alone: the application's spans are the SDK's, the call is ours, in one trace."""
     env = harness.environment(tmp_path, openobserve.environment, {"HF_BASE_URL": endpoint.url})

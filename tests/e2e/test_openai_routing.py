@@ -46,14 +46,17 @@ except openai.APIConnectionError as error:
 """
 
 
-@pytest.fixture(scope="module", params=harness.DOORS)
-def rows(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("routing")
+    prices = tmp_path / "prices.json"
+    prices.write_text(json.dumps({"per_million_tokens": {"org/plain": {"together": {"input": 1, "output": 2}}}}))
     with StreamEndpoint() as endpoint, FakeOpenObserve() as server:
-        env = harness.environment(tmp_path, server.environment, {"HF_BASE_URL": endpoint.url})
+        more = {"HF_BASE_URL": endpoint.url, "OPENOBSERVE_HF_PRICES": str(prices)}
+        env = harness.environment(tmp_path, server.environment, more)
         bare = harness.run(PROGRAM, door=None, env=env, cwd=tmp_path)
         endpoint.reset()
-        done = harness.run(PROGRAM, door=request.param, env=env, cwd=tmp_path)
+        done = harness.run(PROGRAM, door="wrapper", env=env, cwd=tmp_path)
         assert (done.stdout.splitlines(), done.stderr) == (bare.stdout.splitlines(), bare.stderr)
         assert done.returncode == bare.returncode == 0
         found = server.wait_for_rows(10)
@@ -110,6 +113,14 @@ def rows(request, tmp_path_factory):
 )
 def test_who_was_asked_and_who_answered(rows, label, expected):
     assert {name: rows[label].get(name) for name in expected} == expected
+
+
+def test_what_it_cost_by_who_answered(rows):
+    row = rows["plain"]
+    expected = (row["gen_ai_usage_input_tokens"] + 2 * row["gen_ai_usage_output_tokens"]) / 1e6
+    assert row["gen_ai_usage_cost"] == pytest.approx(expected) != 0
+    assert (row["gen_ai_usage_cost_source"], row["gen_ai_usage_cost_currency"]) == ("local", "USD")
+    assert "gen_ai_usage_cost_source" not in rows["pinned"], "nobody knows its price"
 
 
 def test_the_servers_sentence_is_the_status_message(rows):

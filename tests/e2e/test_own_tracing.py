@@ -41,6 +41,10 @@ def endpoint():
         yield scripted
 
 
+_bare = {}
+"""What each program did without the agent, unless it told a server of its own."""
+
+
 @pytest.fixture(params=harness.DOORS)
 def both(request, tmp_path, endpoint, openobserve):
     """Run a program bare and through a door; the door's run says what the bare one said. Returns the door's rows."""
@@ -50,7 +54,9 @@ def both(request, tmp_path, endpoint, openobserve):
             tmp_path, openobserve.environment, {"HF_BASE_URL": endpoint.url, "OPENAI_API_KEY": "x"}, env or {}
         )
         bare_environment = {k: v for k, v in environment.items() if not k.startswith("OPENOBSERVE_")}
-        bare = harness.run(program, door=None, env=bare_environment, cwd=tmp_path)
+        bare = None if env else _bare.get(program)
+        if bare is None:
+            bare = _bare[program] = harness.run(program, door=None, env=bare_environment, cwd=tmp_path)
         assert bare.returncode == 0, bare.stderr
         done = harness.run(program, door=request.param, env=environment, cwd=tmp_path)
         assert (done.stderr, done.returncode) == (bare.stderr, bare.returncode)

@@ -48,7 +48,7 @@ def test_through_the_wrapper_nothing_beyond_its_own_loader(name, tmp_path, openo
         PROGRAMS[name]
         + """
 import sys, threading
-heavy = ("opentelemetry.sdk", "openinference", "opentelemetry.exporter", "google.protobuf", "hf_openobserve.settings")
+heavy = ("opentelemetry.sdk", "openinference", "opentelemetry.exporter", "google.protobuf", "hf_openobserve.config.settings")
 print([name for name in sys.modules if name.startswith(heavy)], [thread.name for thread in threading.enumerate()])
 """
     )
@@ -63,6 +63,7 @@ def test_nothing_is_imported_from_the_agent_but_its_first_stage(tmp_path):
     env = harness.environment(tmp_path)
     program = "import sys\nprint(sorted(name for name in sys.modules if name.startswith('hf_')))\n"
     done = harness.run_ok(program, door="pythonpath", env=env, cwd=tmp_path)
-    assert (
-        done.stdout == "['hf_openobserve', 'hf_openobserve.arm', 'hf_openobserve.switches', 'hf_openobserve.trigger']\n"
-    )
+    table = ["hf_openobserve.clients", "hf_openobserve.clients.table"]
+    door = ["hf_openobserve.door", "hf_openobserve.door.switches", "hf_openobserve.door.watch_imports"]
+    hook = ["hf_openobserve.process", "hf_openobserve.process.import_hook"]
+    assert done.stdout == f"{['hf_openobserve', *table, *door, *hook]}\n"

@@ -28,7 +28,7 @@ PROGRAMS = Path(__file__).parent / "processes"
 START_S = 60
 """How long a server may take to listen, a call to be answered or a row to arrive on a machine that is busy elsewhere."""
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(150)]
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
 
@@ -224,10 +224,6 @@ def services(rows):
     return {row["service_name"] for row in rows}
 
 
-both_doors = pytest.mark.parametrize("door", harness.DOORS)
-
-
-@both_doors
 def test_uvicorn_workers(stage, door):
     pytest.importorskip("uvicorn")
     uvicorn = stage.serve(door, "uvicorn", "--workers", "2", "--port", "{port}", "web_asgi:app")
@@ -238,7 +234,6 @@ def test_uvicorn_workers(stage, door):
     assert services(stage.arrived("pair-1", "pair-2")) == {"uvicorn"}
 
 
-@both_doors
 def test_uvicorn_reloader(stage, door):
     pytest.importorskip("uvicorn")
     uvicorn = stage.serve(door, "uvicorn", "--reload", "--port", "{port}", "web_asgi:app")
@@ -247,7 +242,6 @@ def test_uvicorn_reloader(stage, door):
     assert services(stage.arrived("before", "after")) == {"uvicorn"}
 
 
-@both_doors
 def test_flask_reloader(stage, door):
     pytest.importorskip("flask")
     flask = stage.serve(door, "flask", "--app", "web_flask", "run", "--debug", "--port", "{port}")
@@ -263,7 +257,6 @@ def test_flask_reloader(stage, door):
         assert {call["reference_parent_span_id"]: call["trace_id"] for call in calls} == parents
 
 
-@both_doors
 def test_django_reloader(stage, door):
     pytest.importorskip("django")
     django = stage.serve(door, "python", "manage.py", "runserver", "{port}")
@@ -301,7 +294,7 @@ def is_gone_within(timeout_s, pid):
     return False
 
 
-@both_doors
+@pytest.mark.parametrize("door", harness.DOORS)
 def test_gunicorn_workers(stage, door):
     pytest.importorskip("gunicorn")
     gunicorn = stage.serve(door, "gunicorn", "--workers", "2", "--bind", "127.0.0.1:{port}", "web_wsgi:app")
@@ -311,7 +304,6 @@ def test_gunicorn_workers(stage, door):
     assert services(stage.arrived("pair-1", "pair-2")) == {"gunicorn"}
 
 
-@both_doors
 def test_gunicorn_preloaded_client_that_called_before_the_fork(stage, door):
     pytest.importorskip("gunicorn")
     arguments = ("--preload", "--workers", "2", "--bind", "127.0.0.1:{port}", "web_preloaded:app")
@@ -322,7 +314,6 @@ def test_gunicorn_preloaded_client_that_called_before_the_fork(stage, door):
     assert services(stage.arrived("master", "pair-1", "pair-2")) == {"gunicorn"}
 
 
-@both_doors
 @pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["loaded", "preloaded"])
 def test_gunicorn_worker_of_greenlets(stage, door, preload):
     """gevent patches in the worker: where the application is preloaded, after the client has been built and forked.
@@ -418,7 +409,7 @@ FORKED = ("process/fork", "executor/fork")
 STARTED = ("process/forkserver", "process/spawn", "executor/forkserver", "executor/spawn", "subprocess")
 
 
-@both_doors
+@pytest.mark.parametrize("door", harness.DOORS)
 @forks
 @pytest.mark.matrix
 @pytest.mark.parametrize(("parent", "ways"), [("calls", FORKED + STARTED), ("idle", FORKED)], ids=["calls", "idle"])
@@ -518,8 +509,8 @@ def test_a_segment_that_another_process_takes_before_it_is_locked_costs_no_span(
     ours.seal()
     os_open, taken = os.open, []
 
-    def open_and_be_seen(path, flags, *mode):
-        descriptor = os_open(path, flags, *mode)
+    def open_and_be_seen(path, flags, *mode, **within):
+        descriptor = os_open(path, flags, *mode, **within)
         if flags & os.O_CREAT and not taken:
             taken.append(path)
             for claimed in theirs.claim():
@@ -529,6 +520,6 @@ def test_a_segment_that_another_process_takes_before_it_is_locked_costs_no_span(
     monkeypatch.setattr(os, "open", open_and_be_seen)
     ours.append(2, b"second")
     monkeypatch.undo()
-    assert not Path(taken[0]).exists()
+    assert not (tmp_path / "local" / taken[0]).exists()
     ours.seal()
     assert [claimed.records for claimed in theirs.claim()] == [[(2, b"second")]]

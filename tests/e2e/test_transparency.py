@@ -207,9 +207,9 @@ def endpoint():
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-@pytest.mark.parametrize("door", harness.DOORS)
 def test_byte_for_byte(name, door, tmp_path, endpoint, openobserve):
     more = {"HF_BASE_URL": endpoint.url, "OPENAI_API_KEY": "x", "OPENOBSERVE_HF_STREAM_USAGE": "on"}
+    more["OPENOBSERVE_HF_METRICS"] = "auto"
     if name.startswith("a limit"):
         more["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"] = "4096"
     env = harness.environment(tmp_path, openobserve.environment, more)
@@ -246,8 +246,8 @@ def test_the_outbox_is_private_and_empty_after_delivery(tmp_path, endpoint, open
     ]
 
 
-def test_a_seeded_program_has_trace_ids_of_its_own_each_time(tmp_path, endpoint, openobserve):
+def test_a_seeded_program_has_trace_ids_of_its_own_each_time(door, tmp_path, endpoint, openobserve):
     env = harness.environment(tmp_path, openobserve.environment, {"HF_BASE_URL": endpoint.url, "OPENAI_API_KEY": "x"})
-    for door in harness.DOORS * 2:
+    for _ in range(2):
         harness.run_ok(PROGRAMS["seeded random numbers"], door=door, env=env, cwd=tmp_path)
-    assert len({row["trace_id"] for row in openobserve.wait_for_rows(4)}) == 4
+    assert len({row["trace_id"] for row in openobserve.wait_for_rows(2)}) == 2

@@ -131,7 +131,7 @@ def _is_held(path: Path) -> bool:
 
 def _spans_in(path: Path) -> int:
     try:
-        return sum(1 for _ in segment.iter_records(str(path)))
+        return sum(1 for _ in segment.spans(path.read_bytes()))
     except FileNotFoundError:  # delivered meanwhile
         return 0
 

@@ -46,6 +46,8 @@ How to read it:
 - In each row the agent's stdout and exit status, and its stderr but for the agent's own lines, are those of the bare program.
 - The contract is *at least once*: a process that is killed, or a server that breaks off, between storing a request and saying
   so, makes that one request arrive twice. The spans have the same ids then.
+- The rows are about spans. [Metrics](metrics.md) wait in the same outbox, a record an interval, and are delivered, kept and taken over as spans are:
+  `tests/e2e/test_metrics.py` holds that. Their one loss of their own: a process that is killed takes the interval with it that it had not written.
 - **stock** is `opentelemetry-instrument` with `opentelemetry-distro`, `openinference-instrumentation-openai` and the OTLP/HTTP
   exporter, as they come: same program, same virtual environment, same faults. It keeps nothing on disk, so that no later
   process can deliver for it. Metrics and logs are switched off. Where a program is held until its spans have arrived, it is

@@ -15,9 +15,8 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from urllib.parse import quote
 
 import harness
-from fakes.openobserve import FakeOpenObserve
-from fakes.openobserve_api import Limits
-from hf_openobserve import diagnostics
+from fakes.openobserve import FakeOpenObserve, Limits
+from hf_openobserve.process import diagnostics
 
 from . import disks
 from .rows import PROCESS, SHIP, Row

@@ -354,8 +354,8 @@ class _Handler(socketserver.StreamRequestHandler):
                 if not colon:  # the client left
                     return
                 headers[name.strip().lower()] = value.strip()
-            # A proxy is asked for the whole address.
-            path = words[1] if words[1].startswith("/") else "/" + words[1].split("/", 3)[3]
+            # A proxy is asked for the whole address, or to connect to a host.
+            path = "/" + words[1].split("/", 3)[3] if "://" in words[1] else words[1]
             exchange = Exchange(self, words[0], path, headers)
             self.server.exports += exchange.is_export
             if not self.server.behaviour(exchange):

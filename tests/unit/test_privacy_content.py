@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_openobserve import privacy
-from hf_openobserve.record import EventRecord, LinkRecord, SpanRecord
+from hf_openobserve.row.record import EventRecord, LinkRecord, SpanRecord
 from privacy_records import FULL, NONE, after, everything_in, hiding, span
 
 VECTOR = [round(0.001 * i - 0.5, 6) for i in range(1024)]
@@ -71,7 +71,7 @@ def messages(*contents: Any) -> str:
     return json.dumps([{"role": "user", "content": content} for content in contents])
 
 
-IMAGE_PART = {"type": "image_url", "image_url": {"url": "data:image/png;base64,CANARYimage"}}
+IMAGE_PART = {"type": "image_url", "image_url": {"url": "data:image/png;base64,<CANARYimage>"}}
 IMAGE_ITEM = {"type": "input_image", "image_url": "https://example.com/CANARYimage.png"}
 
 REQUEST = {
@@ -98,7 +98,7 @@ INVOCATION_PARAMETERS = {
     "max_tokens": 100,
     "stream": True,
     "prompt": "CANARY-input of an image",
-    "image": "data:image/png;base64,CANARYimage",
+    "image": "data:image/png;base64,<CANARYimage>",
     "tools": ["CANARY-tool"],
     "user": "CANARY-parameter",
     "response_format": {"description": "CANARY-parameter"},
@@ -113,7 +113,7 @@ CONTENT: Dict[str, Any] = {
     "llm.input_messages.0.message.role": "user",
     "llm.input_messages.0.message.content": "CANARY-input",
     "llm.input_messages.0.message.contents.0.message_content.text": "CANARY-input",
-    "llm.input_messages.0.message.contents.1.message_content.image.image.url": "data:image/png;base64,CANARYimage",
+    "llm.input_messages.0.message.contents.1.message_content.image.image.url": "data:image/png;base64,<CANARYimage>",
     "llm.input_messages.1.message.tool_calls.0.tool_call.function.arguments": "CANARY-input",
     "llm.input_messages.2.message.function_call_arguments_json": "CANARY-input",
     "llm.output_messages.0.message.role": "assistant",
@@ -375,8 +375,8 @@ def test_none_is_fail_closed_under_the_namespaces_of_llm_tools(words: List[str],
         (["OUTPUT_MESSAGES"], "error unknown either", "input document image"),
         (["INPUT_TEXT"], "input error unknown either parameter", "output image tool"),
         (["OUTPUT_TEXT"], "output? error unknown either", "input image tool"),
-        (["INPUT_IMAGES"], "image", "input output error tool document"),
-        (["LLM_INVOCATION_PARAMETERS"], "parameter", "input output error tool image"),
+        (["INPUT_IMAGES"], "image error", "input output tool document"),
+        (["LLM_INVOCATION_PARAMETERS"], "parameter error", "input output tool image"),
         (["LLM_TOOLS"], "tool error", "input output parameter image"),
         (["PROMPTS"], "error unknown", "output document image"),
         (["CHOICES"], "error unknown", "input document image"),
@@ -493,6 +493,7 @@ def test_hidden_images_take_nothing_else_with_them() -> None:
     assert json.loads(left["llm.invocation_parameters"])["tools"] == INVOCATION_PARAMETERS["tools"]
     images = {"input.value", "gen_ai.input.messages", "llm.invocation_parameters"}
     images |= {name for name in CONTENT if ".image" in name and name.startswith(("input.", "llm.input"))}
+    images |= {name for name, value in CONTENT.items() if "CANARY-error" in str(value)}
     assert {name: value for name, value in attributes.items() if name not in images} == {
         name: value for name, value in left.items() if name not in images
     }
@@ -719,7 +720,7 @@ def test_a_status_message_becomes_the_errors_type(
     record = span(attributes, events=events, status_message=status_message)
     assert privacy.apply(record, hiding("OUTPUTS")).status_message == left
     kept = span(attributes, events=events, status_message=status_message)
-    assert privacy.apply(kept, hiding("LLM_INVOCATION_PARAMETERS")).status_message == status_message
+    assert privacy.apply(kept, hiding("EMBEDDINGS_VECTORS")).status_message == status_message
 
 
 QUOTED = """Traceback (most recent call last):
@@ -780,7 +781,7 @@ def test_a_real_exception() -> None:
 
 def test_what_errors_say_stays_where_no_text_is_hidden() -> None:
     attributes = {"exception.type": "ValueError", "exception.message": "text", "exception.stacktrace": STACK}
-    assert after(attributes, hiding("LLM_INVOCATION_PARAMETERS", "INPUT_IMAGES")) == attributes
+    assert after(attributes, hiding("EMBEDDINGS_VECTORS")) == attributes
 
 
 def test_a_type_that_is_no_type_does_not_pass() -> None:
@@ -819,3 +820,29 @@ def test_none_keeps_spans_that_have_nothing_to_do_with_models() -> None:
         "query.plan": "two words",
     }
     assert after(attributes, NONE) == attributes
+
+
+@pytest.mark.parametrize("name", sorted(privacy.HIDE_NAMES - {"EMBEDDINGS_VECTORS", "EMBEDDING_VECTORS"}))
+def test_what_is_hidden_is_hidden_where_an_error_echoes_it(name: str) -> None:
+    echo = "invalid: {'messages': 'CANARY', 'image_url': 'https://h/CANARY.png', 'stop': ['CANARY']}"
+    trace = f'Traceback (most recent call last):\n  File "app.py", line 3, in ask\n    ask("CANARY")\nopenai.BadRequestError: {echo}'
+    record = span(
+        {"error.type": "openai.BadRequestError", "hf.error.kind": "validation", "http.response.status_code": 422},
+        events=[
+            EventRecord(
+                "exception",
+                1,
+                {
+                    "exception.type": "openai.BadRequestError",
+                    "exception.message": echo,
+                    "exception.stacktrace": trace,
+                },
+            )
+        ],
+        status_message=f"BadRequestError: 422 Unprocessable Entity: {echo}",
+    )
+    privacy.apply(record, hiding(name))
+    assert "CANARY" not in everything_in(record)
+    assert record.status_message == "BadRequestError"
+    assert record.attributes["hf.error.kind"] == "validation"
+    assert 'File "app.py", line 3, in ask' in record.events[0].attributes["exception.stacktrace"]

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_openobserve import privacy
-from privacy_records import FULL, after
+from hf_openobserve.row.record import EventRecord, LinkRecord
+from privacy_records import FULL, after, everything_in, span
 
 
 def sha16(data: bytes) -> str:
@@ -28,6 +29,9 @@ SMALL = bytes(range(64))
 SMALL_64 = base64.b64encode(SMALL).decode()
 
 
+TINY = b"GIF89a\x01\x00\x01\x00\x00\x00\x00,"
+
+
 def compacted(text: str, policy: privacy.Policy = FULL) -> str:
     result = after({"output.value": text}, policy)["output.value"]
     assert after({"output.value": result}, policy)["output.value"] == result
@@ -40,7 +44,12 @@ def compacted(text: str, policy: privacy.Policy = FULL) -> str:
         (f"data:image/png;base64,{IMAGE_64}", f"data:image/png;base64,{IMAGE_DIGEST}"),
         (f"data:audio/wav;rate=8000;base64,{IMAGE_64} x", f"data:audio/wav;rate=8000;base64,{IMAGE_DIGEST} x"),
         (f"data:image/png;base64,{SMALL_64}", f"data:image/png;base64,<64 bytes, sha256:{sha16(SMALL)}>"),
-        ("data:image/gif;base64,R0lGODlhAQABAAAAACw=", "data:image/gif;base64,R0lGODlhAQABAAAAACw="),
+        ("data:image/gif;base64,R0lGODlhAQABAAAAACw=", f"data:image/gif;base64,<14 bytes, sha256:{sha16(TINY)}>"),
+        ("DATA:IMAGE/GIF;BASE64,R0lGODlhAQABAAAAACw=", f"DATA:IMAGE/GIF;BASE64,<14 bytes, sha256:{sha16(TINY)}>"),
+        ("data:image/gif;base64,R0lGODlhAQABAAAAACw%3D", f"data:image/gif;base64,<14 bytes, sha256:{sha16(TINY)}>"),
+        ("data:a/b;base64,QUJD", f"data:a/b;base64,<3 bytes, sha256:{sha16(b'ABC')}>"),
+        ("data:a/b;base64,", "data:a/b;base64,"),
+        ("write data:image/png;base64,<data> there", "write data:image/png;base64,<data> there"),
         (
             "data:image/png;base64," + base64.encodebytes(IMAGE).decode().replace("\n", "\\n")[:-2] + '"',
             f'data:image/png;base64,{IMAGE_DIGEST}"',
@@ -54,7 +63,7 @@ def compacted(text: str, policy: privacy.Policy = FULL) -> str:
         (f"{' ' * 700}{IMAGE_64}", f"{' ' * 700}{BARE_DIGEST}"),
         (base64.urlsafe_b64encode(IMAGE).decode(), BARE_DIGEST),
         (f'{{"other": "{SMALL_64}"}}', f'{{"other": "{SMALL_64}"}}'),
-        (IMAGE_64[:1000], IMAGE_64[:1000]),
+        (IMAGE_64[:500], IMAGE_64[:500]),
         ("-" * 2000, "-" * 2000),
         ("ACGT" * 500, "ACGT" * 500),
         ("z" * 2000, "z" * 2000),
@@ -63,6 +72,64 @@ def compacted(text: str, policy: privacy.Policy = FULL) -> str:
 )
 def test_base64(text: str, left: str) -> None:
     assert compacted(text) == left
+
+
+def shrunk(data: bytes) -> str:
+    return f"<base64: {len(data)} bytes, sha256:{sha16(data)}>"
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+JPEG = b"\xff\xd8\xff\xe0" + bytes(20)
+WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(8)
+PDF = b"%PDF-1.7\n" + bytes(16)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (
+            {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}},
+            {"type": "input_audio", "input_audio": {"data": shrunk(b"RIFF"), "format": "wav"}},
+        ),
+        ({"data": [{"b64_json": "QUJDRA=="}]}, {"data": [{"b64_json": shrunk(b"ABCD")}]}),
+        (
+            {"source": {"type": "base64", "media_type": "image/png", "data": "QUJD"}},
+            {"source": {"type": "base64", "media_type": "image/png", "data": shrunk(b"ABC")}},
+        ),
+        ({"image": base64.b64encode(PNG).decode()}, {"image": shrunk(PNG)}),
+        ({"inputs": base64.b64encode(JPEG).decode()}, {"inputs": shrunk(JPEG)}),
+        ([base64.b64encode(WAV).decode()], [shrunk(WAV)]),
+        ({"file_data": base64.b64encode(PDF).decode()}, {"file_data": shrunk(PDF)}),
+        (
+            {"file": {"file_data": "data:application/pdf;base64," + base64.b64encode(PDF).decode()}},
+            {"file": {"file_data": f"data:application/pdf;base64,<{len(PDF)} bytes, sha256:{sha16(PDF)}>"}},
+        ),
+        ({"data": "hello", "format": "text"}, {"data": "hello", "format": "text"}),
+        ({"data": "aGVsbG8gd29ybGQ="}, {"data": "aGVsbG8gd29ybGQ="}),
+    ],
+)
+def test_media_of_any_length_is_reduced(body: Any, left: Any, depth: int) -> None:
+    for _ in range(depth):
+        body, left = {"arguments": json.dumps(body)}, {"arguments": json.dumps(left)}
+    assert compacted(json.dumps(body)) == json.dumps(left)
+
+
+def test_escaped_slashes_are_part_of_base64() -> None:
+    text = json.dumps({"url": "data:image/jpeg;base64," + base64.b64encode(JPEG).decode()})
+    left = {"url": f"data:image/jpeg;base64,<{len(JPEG)} bytes, sha256:{sha16(JPEG)}>"}
+    assert json.loads(compacted(text.replace("/", "\\/"))) == left
+
+
+def test_media_in_every_place_of_a_record() -> None:
+    url = "data:image/png;base64," + base64.b64encode(PNG).decode()
+    record = span(
+        {"text": url, "list": [url], "map": {"a": {"b": url}}, "raw": base64.b64encode(PNG).decode()},
+        events=[EventRecord("exception", 1, {"exception.message": url, "exception.stacktrace": url})],
+        links=[LinkRecord(1, 2, {"a": url})],
+        status_message=f"BadRequestError: {url}",
+    )
+    assert base64.b64encode(PNG).decode()[:24] not in everything_in(privacy.apply(record, FULL))
 
 
 @given(

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""The door for PYTHONPATH: arms the agent's import trigger, then runs the sitecustomize that would have run without us.
+"""The door for PYTHONPATH: watches imports for the agent, then runs the sitecustomize that would have run without us.
 
 This directory is the only one that ever goes on PYTHONPATH. Every Python process that inherits it executes this file, so
 it is valid Python 2.7, does nothing below 3.8, imports nothing heavy, and never lets an error of the agent's pass.
@@ -13,13 +13,14 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 def arm():
     # A Dockerfile links this directory to a fixed place: the package is where the link points.
     root = os.path.dirname(os.path.dirname(os.path.realpath(_HERE)))
-    # The agent's own copy is imported, whatever else is installed; only its dependencies come from sys.path (law 6).
+    # The agent's own copy is imported, whatever else is installed. Only its dependencies come from sys.path
+    # (docs/laws.md#6).
     sys.path.insert(0, root)
     try:
-        import hf_openobserve.arm
+        import hf_openobserve.door.watch_imports
     finally:
         sys.path.remove(root)
-    hf_openobserve.arm.arm("pythonpath")
+    hf_openobserve.door.watch_imports.arm("pythonpath")
 
 
 def run_shadowed(own_directories):

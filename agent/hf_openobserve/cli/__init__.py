@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from typing import List, Optional
+import sys
+import traceback
+from types import TracebackType
+from typing import List, Optional, Type
 
 import click
 
 from hf_openobserve import __version__
+from hf_openobserve.process import diagnostics
 
-COMMANDS = ("demo", "outbox", "path", "report", "ship")
+COMMANDS = ("alerts", "dashboards", "demo", "doctor", "outbox", "path", "prices", "report", "ship", "tail")
 """Each is ``<name>_command`` in the module of its name; what it needs beside click, that module imports when it runs."""
 
 
@@ -28,3 +32,9 @@ class _Commands(click.Group):
 @click.version_option(__version__, message="hf-openobserve %(version)s")
 def main() -> None:
     """Every Hugging Face inference call of a Python program, seen in OpenObserve. No code changes."""
+    sys.excepthook = _show_without_secrets
+
+
+def _show_without_secrets(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
+    """An exception that nobody expected may quote the address of a proxy, password and all."""
+    sys.stderr.write(diagnostics.without_secrets("".join(traceback.format_exception(kind, error, trace))))

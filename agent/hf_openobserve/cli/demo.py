@@ -23,10 +23,12 @@ from urllib.parse import urlencode
 
 import click
 
+from hf_openobserve.process import diagnostics
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hf_openobserve.settings import Destination, Settings
+    from hf_openobserve.config.settings import Destination, Settings
 
 CALLS = ("plain", "streamed", "async", "failing")
 """The calls of ``examples/chat.py``, in its order."""
@@ -60,7 +62,7 @@ PROMISED_COLUMNS = (
     "duration",
     "span_status",
 )
-"""DESIGN.md section 1, in its order."""
+"""The columns that the README promises, in its order."""
 
 _KEPT_VARIABLES = ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OPENOBSERVE_HF_DEBUG")
 _PLAIN_WIDTH = 100
@@ -89,17 +91,21 @@ def demo_command() -> None:
     try:
         status = run()
     except (DemoError, LlamaServerError) as error:
-        click.echo(f"hf-openobserve demo: {error}", err=True)
+        _complain(str(error))
         status = 1
     sys.exit(status)
+
+
+def _complain(text: str) -> None:
+    click.echo(f"hf-openobserve demo: {diagnostics.without_secrets(text)}", err=True)
 
 
 def run() -> int:
     """The demo from start to end. Returns the exit status; raises ``DemoError`` or ``LlamaServerError``."""
     from rich.console import Console
 
-    from hf_openobserve import settings as settings_module
     from hf_openobserve.cli.llama_server import LlamaServer
+    from hf_openobserve.config import settings as settings_module
 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -170,16 +176,15 @@ def program_environment(environ: Mapping[str, str], url: str, outbox: str, *, ca
 
 
 def deliver(outbox_dir: str, settings: Settings) -> Optional[str]:
-    """Send every record below ``outbox_dir`` to the configured destination, once. None if all were accepted, else why not."""
+    """Send every span in ``outbox_dir`` to the configured destination, once. None if all were accepted, else why not."""
+    from hf_openobserve.cli import contents
     from hf_openobserve.openobserve import answers
-    from hf_openobserve.openobserve.client import Client
-    from hf_openobserve.outbox import segment, store
+    from hf_openobserve.openobserve.ingest import Client
 
-    payloads: List[bytes] = []
-    for parent, _, names in os.walk(outbox_dir):
-        for name in sorted(names):
-            if name.endswith(store.SUFFIX):
-                payloads.extend(payload for _, payload in segment.iter_records(os.path.join(parent, name)))
+    unread = contents.Unread()
+    payloads = list(contents.payloads(outbox_dir, 0, unread))
+    if unread.lines:
+        return unread.lines[0]
     client = Client(settings.destination)
     try:
         verdict = client.send(payloads)
@@ -257,7 +262,7 @@ def _report(console: Console, settings: Settings, outbox: str, returncode: int) 
     if returncode != 0:
         wrong = "the program ended with exit status {}{}".format(returncode, "; " + wrong if wrong else "")
     if wrong:
-        click.echo(f"hf-openobserve demo: {wrong}", err=True)
+        _complain(wrong)
         return 1
     console.print(f"{len(CALLS)} calls, {len(named)} LLM spans: every call was captured.")
     return _hand_over(console, settings, outbox, spans)
@@ -280,7 +285,7 @@ def _hand_over(console: Console, settings: Settings, outbox: str, spans: List[_S
     with _step(console, f"Delivering {len(spans)} spans to {destination.shown_endpoint}"):
         reason = deliver(outbox, settings)
     if reason is not None:
-        click.echo(f"hf-openobserve demo: {destination.shown_endpoint} did not take them: {reason}", err=True)
+        _complain(f"{destination.shown_endpoint} did not take them: {reason}")
         return 1
     start, end = min(span["start"] for span in spans), max(span["end"] for span in spans)
     if destination.kind == "openobserve":

@@ -1,65 +1,55 @@
-"""``hf-openobserve report``: the calls that the outbox holds, per model or one by one. Needs no server; nothing is changed."""
+"""``hf-openobserve report``: calls per model, one by one, or as a page to look at.
+
+They are read from the outbox, which needs no server, or from OpenObserve. Nothing is changed.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import math
-import os
 import re
+import sys
 import time
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import click
 
-from hf_openobserve.cli import outbox
-from hf_openobserve.columns import OBSERVATION_TYPES
-from hf_openobserve.outbox import segment, store
+from hf_openobserve.cli import contents, outbox, page
+from hf_openobserve.cli.calls import (
+    COUNTED,
+    Call,
+    Reading,
+    answering,
+    as_dictionary,
+    by_model,
+    by_provider,
+    cost_text,
+    duration_text,
+    known,
+    read,
+    summary,
+    time_text,
+)
+from hf_openobserve.cli.options import origin_option
+from hf_openobserve.outbox.pricing import Pricing
+from hf_openobserve.process import diagnostics
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hf_openobserve.settings import Settings
+    from hf_openobserve.config.settings import Settings
 
-UNKNOWN_MODEL = "(unknown)"
-"""Of a call whose parameters are hidden and that nobody answered."""
+MISCONFIGURED = 2
+DEFAULT_SINCE_S = 86400
+"""Of OpenObserve, which has more than anybody wants to see at once."""
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_KIND = b"openinference.span.kind"
-_TOKENS = ("prompt", "completion", "total")
-
-
-class Call(NamedTuple):
-    """One call to a model. Tokens are None where the answer named none; errors have a type."""
-
-    start: int
-    """Nanoseconds since the epoch."""
-    duration_us: int
-    service: str
-    model: str
-    """As it was asked for."""
-    answered_by: Optional[str]
-    tokens: Tuple[Optional[int], ...]
-    """Prompt, completion, total."""
-    error_kind: Optional[str]
-    """One of ``capture.errors.KINDS``; None where it is none of them."""
-    error_type: Optional[str]
-    status_code: Optional[int]
-    """HTTP's, of a failed call that got an answer."""
-    error: str
-
-
-class Reading(NamedTuple):
-    """What an outbox holds: the calls in the order of their start, and how many spans are none."""
-
-    calls: List[Call]
-    other_spans: int
-    unreadable: List[str]
-    """One line for each segment that is there and cannot be read."""
 
 
 def seconds(_: click.Context, option: click.Parameter, value: Optional[str]) -> Optional[float]:
-    """``90s``, ``30m``, ``2h``, ``1d``, ``1h30m``; a bare number is seconds. Raises ``click.BadParameter`` for others."""
+    """``90s``, ``30m``, ``2h``, ``1d``, ``1h30m``; a bare number is seconds.
+
+    Raises ``click.BadParameter`` for others.
+    """
     text = (value or "").strip().lower()
     if value is None or re.fullmatch(r"\d+(\.\d+)?", text):
         return None if value is None else float(text)
@@ -76,214 +66,185 @@ def seconds(_: click.Context, option: click.Parameter, value: Optional[str]) -> 
     metavar="D",
     help="An outbox, or a directory of segments. Default: where the agent keeps its outbox.",
 )
-@click.option("--calls", "one_by_one", is_flag=True, help="One line per call, in the order of time.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@origin_option
 @click.option(
-    "--since", callback=seconds, metavar="DURATION", help="Only what began so long ago or later: 90s, 30m, 2h, 1d."
+    "--since",
+    callback=seconds,
+    metavar="DURATION",
+    help="Only what began so long ago or later: 90s, 30m, 2h, 1d. Default: all; of OpenObserve 1d.",
 )
-def report_command(directory: Optional[str], one_by_one: bool, as_json: bool, since: Optional[float]) -> None:
-    """Show the calls in the outbox: per model, or with --calls one by one.
+@click.option("--calls", "one_by_one", is_flag=True, help="One line per call, in the order of time.")
+@click.option(
+    "--html",
+    "page_path",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write a page for a browser instead: one file, which loads nothing from a network.",
+)
+@click.option("--no-content", is_flag=True, help="Leave prompts and answers out of that page.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def report_command(
+    directory: Optional[str],
+    origin: str,
+    since: Optional[float],
+    one_by_one: bool,
+    page_path: Optional[str],
+    no_content: bool,
+    as_json: bool,
+) -> None:
+    """Show calls: per model, one by one with --calls, or as a page to look at with --html.
+
+    \b
+    hf-openobserve report
+    hf-openobserve report --html calls.html
+    hf-openobserve report --html calls.html --from openobserve --since 1d
 
     The outbox holds what no server has accepted yet; without a destination, everything. It can be read while programs
-    write to it. Latencies are of all calls, failed ones too; a percentile is the latency of a real call (nearest rank).
+    write to it. From OpenObserve come the calls of all services in the configured stream, the newest 50,000 of more.
+    That takes a user who may search, by OPENOBSERVE_HF_ADMIN_TOKEN where the agent's own token may only write.
+
+    What a call cost is computed as where it is sent (docs/cost.md), and is not known of every one.
+    Latencies are of all calls, failed ones too; a percentile is the latency of a real call (nearest rank).
+    The page has charts, errors with remedies and a table of the newest 10,000 calls to filter, each with its prompt and answer
+    where they were captured; it is readable for its owner alone (0600).
+
+    Exit status: 0; 1 if something in the outbox is not ours to read, as standard error says; 2 if OpenObserve cannot be
+    asked or the page cannot be written.
 
     \b
     The shape of --json ("calls" inside "models" is a number; the list of calls
     is there with --calls; times are UTC, durations microseconds):
-    {"outboxes": [path], "since": time or null,
+    {"outboxes": [path], "openobserve": {"url", "organization", "stream"} or null,
+     "since": time or null, "older_left_out": true or false,
      "models": [{"model", "answered_by": [model], "calls", "errors",
        "errors_by_kind": [{"kind", "type", "status_code", "count"}],
-       "tokens": {"prompt", "completion", "total"}, "calls_without_usage",
-       "duration_us": {"p50", "p95"}}],
+       "tokens": {"prompt", "completion", "total"}, "cost",
+       "calls_without_usage", "duration_us": {"p50", "p95"}}],
      "total": {as one of "models", without "model" and "answered_by"},
-     "other_spans": number, "unreadable_segments": number,
-     "calls": [{"time", "service", "model", "answered_by", "duration_us",
-       "tokens": {"prompt", "completion", "total"}, "status",
-       "error": {"kind", "type", "status_code", "message"} or null}]}
-    "model" and "answered_by" of a call, "kind" (docs/errors.md has them all),
-    "status_code", tokens, and durations of no calls may be null. "answered_by" of a model leaves out its own name.
+     "costs": [{"model", "provider", "calls", "cost"}],
+     "other_spans": number, "unreadable_segments": number, "html": path or null,
+     "calls": [{"time", "service", "model", "answered_by", "served_by",
+       "duration_us", "time_to_first_token_s", "tokens_per_second",
+       "tokens": {"prompt", "completion", "total", "cached", "reasoning"},
+       "cost", "retries", "status",
+       "error": {"kind", "type", "status_code", "message"} or null,
+       "trace_id", "span_id"}]}
+    "model" of a call, "kind" (docs/errors.md has them all), "status_code", what
+    a call does not tell, and durations of no calls are null. "answered_by" of a
+    model leaves out its own name.
     """  # noqa: D301 - click looks for the character
+    if origin == "openobserve" and directory is not None:
+        raise click.UsageError("--dir is of the outbox, not of --from openobserve")
+    if no_content and page_path is None:
+        raise click.UsageError("--no-content is of --html")
     settings = outbox.load_settings()
-    roots = outbox.places(directory, settings)
-    since_ns = 0 if since is None else max(0, time.time_ns() - int(since * 1e9))
-    reading = read(roots, since_ns)
-    for line in reading.unreadable:
-        click.echo(f"hf-openobserve report: cannot read {outbox.one_line(line)}", err=True)
+    now_ns = time.time_ns()
+    if origin == "openobserve" and since is None:
+        since = DEFAULT_SINCE_S
+    since_ns = None if since is None else max(0, now_ns - int(since * 1e9))
+    with_content = page_path is not None and not no_content
+    if origin == "openobserve":
+        found = _from_openobserve(settings, since_ns or 0, now_ns, with_content)
+    else:
+        found = _from_outbox(contents.roots(directory, settings), since_ns, Pricing(settings.prices))
+    if page_path is not None:
+        _write_page(page_path, found.reading.calls, page.Origin(found.name, since_ns, now_ns), with_content)
     if as_json:
-        shown = as_dictionary(reading, roots, since_ns if since is not None else None, one_by_one)
+        shown = {**found.as_dictionary(), **figures(found.reading, since_ns, one_by_one), "html": page_path}
         click.echo(json.dumps(shown, indent=2))
-        return
-    if reading.calls and one_by_one:
-        _show_calls(reading.calls)
-    elif reading.calls:
-        _show_models(outbox.plain_console(), reading.calls)
-    _show_remainder(reading, roots, settings, since)
+    elif page_path is not None:
+        click.echo(f"{_counted(len(found.reading.calls), 'call')} in {page_path}")
+    else:
+        if found.reading.calls and one_by_one:
+            _show_calls(found.reading.calls)
+        elif found.reading.calls:
+            _show_models(outbox.plain_console(), found.reading.calls)
+        _show_remainder(found, settings, since_ns)
+    sys.exit(1 if found.reading.unread.lines else 0)
 
 
-def read(roots: Sequence[str], since_ns: int = 0) -> Reading:
-    """All spans below ``roots`` that began at ``since_ns`` (nanoseconds since the epoch) or later.
+class Found(NamedTuple):
+    """What was read, and where."""
 
-    A span that is being moved to another segment is there twice for a moment, and counts once.
-    """
-    reading = Reading([], 0, [])
-    seen: Set[int] = set()
-    others = 0
-    for payload in _payloads(roots, since_ns, reading.unreadable):
-        if hash(payload) in seen:
-            continue
-        seen.add(hash(payload))
-        if _KIND not in payload:
-            others += 1  # by far the cheapest way to tell, where other instrumentors write thousands
-            continue
-        for span in _decoded(payload):
-            if span["attributes"].get("openinference.span.kind") in OBSERVATION_TYPES:
-                reading.calls.append(call_of(span))
-            else:
-                others += 1
-    reading.calls.sort(key=lambda call: call.start)
-    return reading._replace(other_spans=others)
+    reading: Reading
+    roots: List[str]
+    """The outboxes, if it was there."""
+    openobserve: Optional[Dict[str, str]] = None
+    """The server, if it was there."""
+    older_left_out: bool = False
+
+    @property
+    def name(self) -> str:
+        """The place, for people."""
+        if self.openobserve is not None:
+            return "OpenObserve {url}, organization {organization}, stream {stream}".format(**self.openobserve)
+        return f"Outbox {' or '.join(self.roots) or contents.NO_PLACE}"
+
+    def as_dictionary(self) -> Dict[str, Any]:
+        """In the shape that the command documents."""
+        return {"outboxes": self.roots, "openobserve": self.openobserve, "older_left_out": self.older_left_out}
 
 
-def call_of(span: Mapping[str, Any]) -> Call:
-    """The call that an LLM span (see ``spans.read_outbox``) tells of."""
-    attributes = span["attributes"]
-    answered_by = _text(attributes, "llm.model_name", "gen_ai.response.model")
-    asked_for = _text(attributes, "llm.request.parameters.model", "gen_ai.request.model")
-    failed = span["status"] == "ERROR"
-    status_code = _number(attributes.get("http.response.status_code"))
-    return Call(
-        start=span["start"],
-        duration_us=max(0, span["duration_us"]),
-        service=_text(span["resource"], "service.name") or "-",
-        model=asked_for or answered_by or UNKNOWN_MODEL,
-        answered_by=answered_by,
-        tokens=tuple(_number(attributes.get("llm.token_count." + name)) for name in _TOKENS),
-        error_kind=_text(attributes, "hf.error.kind") if failed else None,
-        error_type=(_text(attributes, "error.type") or "_OTHER") if failed else None,
-        status_code=status_code if failed else None,
-        error=str(span["status_message"]) if failed else "",
-    )
+def _from_outbox(roots: List[str], since_ns: Optional[int], pricing: Pricing) -> Found:
+    reading = read(roots, since_ns or 0, pricing)
+    contents.say("report", reading.unread)
+    return Found(reading, roots)
 
 
-def by_model(calls: Sequence[Call]) -> List[Tuple[str, List[Call]]]:
-    """The calls of each model that was asked for, the most called first."""
-    models: Dict[str, List[Call]] = {}
-    for call in calls:
-        models.setdefault(call.model, []).append(call)
-    return sorted(models.items(), key=lambda entry: (-len(entry[1]), entry[0]))
+def _from_openobserve(settings: Settings, since_ns: int, now_ns: int, with_content: bool) -> Found:
+    from rich.console import Console
+
+    from hf_openobserve.cli import stored_calls
+    from hf_openobserve.openobserve.api import Api, ApiError
+
+    # On a terminal alone: elsewhere it draws nothing.
+    progress = Console(stderr=True, highlight=False, markup=False, emoji=False).status("Asking OpenObserve")
+
+    def advance(count: int) -> None:
+        progress.update(f"Asking OpenObserve: {_counted(count, 'call')}")
+
+    try:
+        with Api(settings.destination) as api, progress:
+            place = {"url": api.base_url, "organization": api.organization, "stream": api.stream}
+            stored = stored_calls.read(
+                api, since_ns // 1000, now_ns // 1000, with_content=with_content, advance=advance
+            )
+    except ApiError as error:
+        _complain(str(error))
+        sys.exit(MISCONFIGURED)
+    if stored.older_left_out:
+        _complain(f"only the newest {_counted(len(stored.calls), 'call')} were read: shorten --since")
+    return Found(Reading(stored.calls, 0, contents.Unread()), [], place, stored.older_left_out)
 
 
-def summary(calls: Sequence[Call]) -> Dict[str, Any]:
-    """The figures of some calls, in the shape that the command documents."""
-    errors = [call for call in calls if call.error_type is not None]
-    kinds: Dict[Tuple[Optional[str], str, Optional[int]], int] = {}
-    for call in errors:
-        kind = (call.error_kind, call.error_type or "", call.status_code)
-        kinds[kind] = kinds.get(kind, 0) + 1
-    ordered = sorted(kinds.items(), key=lambda entry: (-entry[1], entry[0][0] or "", entry[0][1], entry[0][2] or 0))
-    durations = sorted(call.duration_us for call in calls)
-    return {
-        "calls": len(calls),
-        "errors": len(errors),
-        "errors_by_kind": [
-            {"kind": kind, "type": name, "status_code": code, "count": count} for (kind, name, code), count in ordered
-        ],
-        "tokens": {name: _sum(call.tokens[index] for call in calls) for index, name in enumerate(_TOKENS)},
-        "calls_without_usage": sum(not any(count is not None for count in call.tokens) for call in calls),
-        "duration_us": {"p50": percentile(durations, 50), "p95": percentile(durations, 95)},
-    }
+def _write_page(path: str, calls: Sequence[Call], origin: page.Origin, with_content: bool) -> None:
+    try:
+        page.write(path, calls, origin, with_content=with_content)
+    except OSError as error:
+        _complain(f"{path} cannot be written: {error.strerror or error}")
+        sys.exit(MISCONFIGURED)
 
 
-def percentile(ordered: Sequence[int], percent: int) -> Optional[int]:
-    """By nearest rank: the smallest value that at least ``percent`` of the ordered values do not exceed; None of none."""
-    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else None
+def _complain(text: str) -> None:
+    click.echo(f"hf-openobserve report: {diagnostics.without_secrets(contents.one_line(text))}", err=True)
 
 
-def answering(model: str, calls: Sequence[Call]) -> List[str]:
-    """Who answered for ``model``, in other names than its own."""
-    return sorted({call.answered_by for call in calls if call.answered_by is not None} - {model})
-
-
-def as_dictionary(
-    reading: Reading, roots: Sequence[str], since_ns: Optional[int], one_by_one: bool = False
-) -> Dict[str, Any]:
-    """The shape that the command documents."""
+def figures(reading: Reading, since_ns: Optional[int], one_by_one: bool) -> Dict[str, Any]:
+    """What was read, in the shape that the command documents."""
     result: Dict[str, Any] = {
-        "outboxes": list(roots),
-        "since": None if since_ns is None else _time(since_ns),
+        "since": None if since_ns is None else time_text(since_ns),
         "models": [
-            {"model": _known(model), "answered_by": answering(model, calls), **summary(calls)}
+            {"model": known(model), "answered_by": answering(model, calls), **summary(calls)}
             for model, calls in by_model(reading.calls)
         ],
         "total": summary(reading.calls),
+        "costs": [{**one, "model": known(one["model"])} for one in by_provider(reading.calls)],
         "other_spans": reading.other_spans,
-        "unreadable_segments": len(reading.unreadable),
+        "unreadable_segments": len(reading.unread.lines),
     }
     if one_by_one:
-        result["calls"] = [_call_as_dictionary(call) for call in reading.calls]
+        result["calls"] = [as_dictionary(call) for call in reading.calls]
     return result
-
-
-def _call_as_dictionary(call: Call) -> Dict[str, Any]:
-    error = {"kind": call.error_kind, "type": call.error_type, "status_code": call.status_code, "message": call.error}
-    return {
-        "time": _time(call.start),
-        "service": call.service,
-        "model": _known(call.model),
-        "answered_by": call.answered_by,
-        "duration_us": call.duration_us,
-        "tokens": dict(zip(_TOKENS, call.tokens)),
-        "status": "OK" if call.error_type is None else "ERROR",
-        "error": None if call.error_type is None else error,
-    }
-
-
-def _payloads(roots: Sequence[str], since_ns: int, unreadable: List[str]) -> Iterator[bytes]:
-    """Of every span that began since; what senders delete meanwhile is left out."""
-    for root in roots:
-        for parent, _, names in os.walk(root):
-            for name in sorted(names):
-                if not name.endswith(store.SUFFIX):
-                    continue
-                try:
-                    for start, payload in segment.iter_records(os.path.join(parent, name)):
-                        if start >= since_ns:
-                            yield payload
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    unreadable.append(f"{os.path.join(parent, name)}: {error.strerror or error}")
-
-
-def _decoded(payload: bytes) -> List[Dict[str, Any]]:
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]
-
-    from hf_openobserve.cli import spans
-
-    try:
-        return spans.decode(payload)
-    except DecodeError:  # an intact record that is no span of ours
-        return []
-
-
-def _text(values: Mapping[str, Any], *names: str) -> Optional[str]:
-    for name in names:
-        if values.get(name):
-            return str(values[name])
-    return None
-
-
-def _number(value: Any) -> Optional[int]:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _sum(counts: Iterator[Optional[int]]) -> Optional[int]:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
-
-
-def _known(model: str) -> Optional[str]:
-    return None if model == UNKNOWN_MODEL else model
 
 
 # --- For people ------------------------------------------------------------------------------------------------------
@@ -297,18 +258,39 @@ def _show_models(console: Console, calls: Sequence[Call]) -> None:
     models = by_model(calls)
     for model, theirs in models:
         others = answering(model, theirs)
-        name = outbox.one_line(model)
+        name = contents.one_line(model)
         if others:
-            name += "\n  answered by " + ", ".join(outbox.one_line(other) for other in others)
+            name += "\n  answered by " + ", ".join(contents.one_line(other) for other in others)
         table.add_row(name, *_figures(summary(theirs)))
     if len(models) > 1:
         table.add_section()
         table.add_row("all", *_figures(summary(calls)))
     console.print(table)
+    _show_costs(console, calls)
     _show_errors(console, models)
     unknown = summary(calls)["calls_without_usage"]
     if unknown:
         console.print(f"\nThe answers of {_counted(unknown, 'call')} named no tokens.", soft_wrap=True)
+
+
+def _show_costs(console: Console, calls: Sequence[Call]) -> None:
+    costs = [one for one in by_provider(calls) if one["cost"]]
+    if not costs:
+        return
+    table = outbox.plain_table()
+    for title in ("cost", "calls"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("provider", overflow="fold")
+    table.add_column("model", overflow="fold")
+    for one in costs:
+        provider = contents.one_line(one["provider"] or "-")
+        table.add_row(cost_text(one["cost"]), f"{one['calls']:,}", provider, contents.one_line(one["model"]))
+    if len(costs) > 1:
+        table.add_section()
+        total = summary(calls)["cost"]
+        table.add_row(cost_text(total), f"{sum(one['calls'] for one in costs):,}", "all", "")
+    console.print()
+    console.print(table)
 
 
 def _show_errors(console: Console, models: Sequence[Tuple[str, List[Call]]]) -> None:
@@ -322,88 +304,78 @@ def _show_errors(console: Console, models: Sequence[Tuple[str, List[Call]]]) -> 
     table.add_column("model", overflow="fold")
     for kind, model in sorted(rows, key=lambda row: -row[0]["count"]):
         code = "-" if kind["status_code"] is None else str(kind["status_code"])
-        name = outbox.one_line(kind["kind"] or kind["type"])
-        table.add_row(f"{kind['count']:,}", code, name, outbox.one_line(model))
+        name = contents.one_line(kind["kind"] or kind["type"])
+        table.add_row(f"{kind['count']:,}", code, name, contents.one_line(model))
     console.print()
     console.print(table)
 
 
 def _figures(figures: Mapping[str, Any]) -> List[str]:
-    tokens = (figures["tokens"][name] for name in _TOKENS)
+    tokens = (figures["tokens"][name] for name in COUNTED)
     return [
         f"{figures['calls']:,}",
         f"{figures['errors']:,}",
         *("-" if count is None else f"{count:,}" for count in tokens),
-        _duration(figures["duration_us"]["p50"]),
-        _duration(figures["duration_us"]["p95"]),
+        duration_text(figures["duration_us"]["p50"]),
+        duration_text(figures["duration_us"]["p95"]),
     ]
 
 
 def _show_calls(calls: Sequence[Call]) -> None:
     """Plain lines, in columns as wide as needed: a line is one call, also for grep and awk."""
     rows = [_cells(call) for call in calls]
-    widths = [max(len(row[index]) for row in rows) for index in range(5)]
-    for time_text, service, model, duration, tokens, outcome in rows:
+    widths = [max(len(row[index]) for row in rows) for index in range(6)]
+    for began, service, model, duration, tokens, cost, outcome in rows:
         click.echo(
-            f"{time_text:<{widths[0]}}  {service:<{widths[1]}}  {model:<{widths[2]}}  {duration:>{widths[3]}}  "
-            f"{tokens:>{widths[4]}}  {outcome}"
+            f"{began:<{widths[0]}}  {service:<{widths[1]}}  {model:<{widths[2]}}  {duration:>{widths[3]}}  "
+            f"{tokens:>{widths[4]}}  {cost:>{widths[5]}}  {outcome}"
         )
 
 
-def _cells(call: Call) -> Tuple[str, str, str, str, str, str]:
-    model = outbox.one_line(call.model)
+def _cells(call: Call) -> Tuple[str, str, str, str, str, str, str]:
+    model = contents.one_line(call.model)
     if call.answered_by not in (None, call.model):
-        model += " -> " + outbox.one_line(call.answered_by)
-    prompt, completion, total = ("-" if count is None else str(count) for count in call.tokens)
-    tokens = f"{prompt}+{completion}={total}" if any(count is not None for count in call.tokens) else "-"
+        model += " -> " + contents.one_line(call.answered_by)
+    prompt, completion, total = ("-" if count is None else str(count) for count in call.tokens[:3])
+    tokens = f"{prompt}+{completion}={total}" if any(count is not None for count in call.tokens[:3]) else "-"
     outcome = "OK"
     if call.error_type is not None:
         code = "" if call.status_code is None else f" {call.status_code}"
-        said = outbox.one_line(call.error)
-        outcome = f"ERROR {outbox.one_line(call.error_type)}{code}" + (f": {said}" if said else "")
-    return _time(call.start), outbox.one_line(call.service), model, _duration(call.duration_us), tokens, outcome
+        said = contents.one_line(call.error)
+        outcome = f"ERROR {contents.one_line(call.error_type)}{code}" + (f": {said}" if said else "")
+    return (
+        time_text(call.start),
+        contents.one_line(call.service),
+        model,
+        duration_text(call.duration_us),
+        tokens,
+        cost_text(call.cost) if call.cost else "-",
+        outcome,
+    )
 
 
-def _show_remainder(reading: Reading, roots: Sequence[str], settings: Settings, since: Optional[float]) -> None:
-    others = _counted(reading.other_spans, "other span")
-    if reading.calls:
-        if reading.other_spans:
+def _show_remainder(found: Found, settings: Settings, since_ns: Optional[int]) -> None:
+    others = _counted(found.reading.other_spans, "other span")
+    if found.reading.calls:
+        if found.reading.other_spans:
             click.echo(f"\n{others} in the outbox: no calls to a model.")
         return
-    where = " or ".join(roots) or outbox.NO_PLACE
-    also = f" (only {others})" if reading.other_spans else ""
-    if since is not None:
-        click.echo(f"No calls since {_time(time.time_ns() - int(since * 1e9))}{also} in {where}")
-    else:
-        click.echo(f"No calls{also} in {where}")
+    since = "" if since_ns is None else f" since {time_text(since_ns)}"
+    if found.openobserve is not None:
+        click.echo(f"No calls{since} in {found.name}")
+        return
+    also = f" (only {others})" if found.reading.other_spans else ""
+    click.echo(f"No calls{since}{also} in {' or '.join(found.roots) or contents.NO_PLACE}")
     if settings.destination.kind == "local":
         click.echo(
             "No server is configured, so calls would be kept there: no program has made one under the agent yet."
         )
     else:
         click.echo(
-            f"Calls are delivered to {settings.destination.shown_endpoint} and deleted here once it has accepted them."
+            f"Calls are delivered to {settings.destination.shown_endpoint} and deleted here once it has accepted them: "
+            "see them there, or with --from openobserve."
         )
 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _duration(duration_us: Optional[int]) -> str:
-    if duration_us is None:
-        return "-"
-    milliseconds = duration_us / 1000
-    if milliseconds < 10:
-        return f"{milliseconds:.1f} ms"
-    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:,.2f} s"
-
-
-def _time(unix_nano: int) -> str:
-    """UTC to the millisecond, sortable as text."""
-    seconds, nanoseconds = divmod(unix_nano, 1000000000)
-    try:
-        moment = dt.datetime.fromtimestamp(seconds, tz=dt.timezone.utc)
-    except (ValueError, OverflowError, OSError):  # a start that is no time at all
-        return str(unix_nano)
-    return f"{moment.strftime('%Y-%m-%dT%H:%M:%S')}.{nanoseconds // 1000000:03d}Z"

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from decimal import Decimal
 from typing import Any, Dict, Iterable, List, Tuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from hf_openobserve.outbox import segment, store
+from hf_openobserve.cli import contents
 
 _STATUS = {1: "OK", 2: "ERROR"}
 
 # A span attribute that comes to one of these, or to a resource's column, is stored as `attr_<column>`
-# (openobserve-contract.md section 2, "Collisions").
+# (docs/server-contract.md#collisions).
 _RESERVED = frozenset(
     (
         "trace_id",
@@ -43,21 +42,21 @@ _RESERVED = frozenset(
 
 
 def read_outbox(directory: str) -> List[Dict[str, Any]]:
-    """The spans in every segment below ``directory``, in the order of their start; an empty list if there are none.
+    """The spans in every segment of the outbox ``directory``, in the order of their start.
 
-    A span is a dictionary: ``name``, ``trace_id``, ``span_id``, ``parent_span_id`` (lower-case hex; the last one empty for
-    a root), ``kind`` (the protocol's number), ``status`` (``OK``, ``ERROR``, ``UNSET``), ``status_message``, ``start``
-    and ``end`` (nanoseconds since the epoch), ``duration_us``, ``scope`` (the name), ``attributes``, ``resource``, and ``events``:
-    dictionaries of ``name``, ``time`` (nanoseconds since the epoch) and ``attributes``. Attribute values are str, bool,
-    int, float, bytes, list or dict. Raises OSError if a segment cannot be read, and protobuf's ``DecodeError`` for a record
-    that is intact and no OTLP.
+    A span is a dictionary: ``name``, ``trace_id``, ``span_id``, ``parent_span_id`` (lower-case hex; the last one
+    empty for a root), ``kind`` (the protocol's number), ``status`` (``OK``, ``ERROR``, ``UNSET``),
+    ``status_message``, ``start`` and ``end`` (nanoseconds since the epoch), ``duration_us``, ``scope`` (the name),
+    ``attributes``, ``resource``, and ``events``: dictionaries of ``name``, ``time`` (nanoseconds since the epoch) and
+    ``attributes``. Attribute values are str, bool, int, float, bytes, list or dict. Raises OSError if a segment
+    cannot be read, and protobuf's ``DecodeError`` for a record that is intact and no OTLP.
     """
     spans: List[Dict[str, Any]] = []
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            if name.endswith(store.SUFFIX):
-                for _, payload in segment.iter_records(os.path.join(parent, name)):
-                    spans.extend(decode(payload))
+    unread = contents.Unread()
+    for payload in contents.payloads(directory, 0, unread):
+        spans.extend(decode(payload))
+    if unread.lines:
+        raise OSError("; ".join(unread.lines))
     return sorted(spans, key=lambda span: (span["start"], span["span_id"]))
 
 
@@ -72,7 +71,7 @@ def decode(payload: bytes) -> List[Dict[str, Any]]:
 
 
 def columns(span: Dict[str, Any]) -> Dict[str, str]:
-    """One span as OpenObserve stores it: column -> value, all text (openobserve-contract.md section 2).
+    """One span as OpenObserve stores it: column -> value, all text (docs/server-contract.md#columns).
 
     Without what the server adds to them or takes away (``gen_ai_*``, ``flags``, times of ingestion), and without links.
     """

@@ -12,9 +12,10 @@ from openinference.instrumentation import TraceConfig
 from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from hf_openobserve import __version__, trigger
-from hf_openobserve.instrumentors import hooks
-from hf_openobserve.instrumentors.call import Tracing
+from hf_openobserve import __version__
+from hf_openobserve.clients.huggingface_hub import hooks
+from hf_openobserve.clients.huggingface_hub.task import Tracing
+from hf_openobserve.process import import_hook
 
 
 class HuggingFaceHubInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -35,7 +36,7 @@ class HuggingFaceHubInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         stream_usage = kwargs.get("stream_usage", "off")
         hooks.trace_with(Tracing(tracer, config, stream_usage))
         for name in hooks.CLIENTS:
-            trigger.on_import(name, hooks.install)
+            import_hook.on_import(name, hooks.install)
 
     def _uninstrument(self, **_: Any) -> None:
         hooks.uninstall()

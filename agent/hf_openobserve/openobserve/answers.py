@@ -1,7 +1,7 @@
 """What an answer to a delivery means, as a pure table: status, headers and body in, one verdict out.
 
-Source of the rules: OpenObserve's ingestion answers (200 and 206 with ``partial_success``, 500 for a failed write, 503
-for a full memtable) and the OTLP/HTTP specification. Only 2xx is success: a redirect is not.
+The rules are those of OpenObserve (docs/server-contract.md#answers) and of OTLP/HTTP. Only 2xx is success: a redirect is
+not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import time
 from typing import Mapping, NamedTuple, Optional, Tuple
 
-from hf_openobserve.outbox import otlp
+from hf_openobserve.otlp import edit
 
 ACCEPTED = "accepted"  # stored, but for ``rejected`` spans that the server will never take
 RETRY = "retry"  # try the same again, later
@@ -36,6 +36,8 @@ class Verdict(NamedTuple):
     retry_after_s: Optional[float] = None
     timed_out: bool = False
     """The request has been sent, and no answer came in time: the server may have stored it all the same."""
+    status: int = 0
+    """Of HTTP, where the answer was one to these spans; 0 otherwise."""
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
@@ -45,17 +47,27 @@ def judge(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
             return Verdict(BLOCKED, f"it answers with a web page ({status}); check OPENOBSERVE_URL")
         rejected, reason = _partial_success(headers.get("content-type", ""), body)
         return Verdict(ACCEPTED, reason, rejected)
+    if status < 200:
+        return Verdict(RETRY, f"{status} is no answer yet")
     if 300 <= status < 400:
-        return Verdict(BLOCKED, f"it redirects ({status}) to {_address(headers.get('location', ''))}; use that address")
+        return Verdict(
+            BLOCKED, f"it redirects ({status}) to {shown_address(headers.get('location', ''))}; use that address"
+        )
     if status in (401, 403):
-        return Verdict(BLOCKED, f"it refuses the credentials ({status}: {_text(body)}); check OPENOBSERVE_AUTH_TOKEN")
+        return Verdict(
+            BLOCKED, f"it refuses the credentials ({status}: {server_sentence(body)}); check OPENOBSERVE_AUTH_TOKEN"
+        )
     if status == 404:
-        return Verdict(BLOCKED, f"it knows no such address or organization (404: {_text(body)}); check OPENOBSERVE_URL")
+        return Verdict(
+            BLOCKED, f"it knows no such address or organization (404: {server_sentence(body)}); check OPENOBSERVE_URL"
+        )
     if status in _NO_SPANS_FAULT:
-        return Verdict(BLOCKED, f"it takes no spans there ({status}: {_text(body)}); check OPENOBSERVE_URL")
+        return Verdict(BLOCKED, f"it takes no spans there ({status}: {server_sentence(body)}); check OPENOBSERVE_URL")
     if status in (408, 429) or status >= 500:
-        return Verdict(RETRY, f"{status}: {_text(body)}", retry_after_s=_retry_after(headers.get("retry-after", "")))
-    return Verdict(TOO_LARGE if status == 413 else REFUSED, f"{status}: {_text(body)}")
+        return Verdict(
+            RETRY, f"{status}: {server_sentence(body)}", retry_after_s=_retry_after(headers.get("retry-after", ""))
+        )
+    return Verdict(TOO_LARGE if status == 413 else REFUSED, f"{status}: {server_sentence(body)}")
 
 
 def _partial_success(content_type: str, body: bytes) -> Tuple[int, str]:
@@ -64,12 +76,12 @@ def _partial_success(content_type: str, body: bytes) -> Tuple[int, str]:
             partial = (json.loads(body.decode("utf-8", "replace")) or {}).get("partialSuccess") or {}
             rejected, reason = int(partial.get("rejectedSpans") or 0), str(partial.get("errorMessage") or "")
         elif "protobuf" in content_type:
-            rejected, reason = otlp.partial_success(body)
+            rejected, reason = edit.partial_success(body)
         else:
             return 0, ""
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return 0, ""  # an odd body under a 2xx: the spans are stored all the same
-    return max(0, rejected), _line(reason)
+    return max(0, rejected), one_line(reason)
 
 
 def _retry_after(value: str) -> Optional[float]:
@@ -87,7 +99,7 @@ def _retry_after(value: str) -> Optional[float]:
     return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_WAIT_S)
 
 
-def _text(body: bytes) -> str:
+def server_sentence(body: bytes) -> str:
     """The server's sentence, short enough for one line."""
     text = body[:2048].decode("utf-8", "replace").strip()
     try:
@@ -96,17 +108,17 @@ def _text(body: bytes) -> str:
             text = str(decoded.get("message") or decoded.get("error") or text)
     except (ValueError, RecursionError):
         pass
-    return _line(text)
+    return one_line(text)
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
     """What a server says, as part of one line on a terminal: no line breaks, no control sequences, not too long."""
     return "".join(char if char.isprintable() else " " for char in " ".join(text[:2048].split()))[:200]
 
 
-def _address(url: str) -> str:
+def shown_address(url: str) -> str:
     """A URL to show: without credentials, query and fragment."""
     url = url.partition("#")[0].partition("?")[0]
     head, separator, tail = url.partition("//")
     host, slash, path = tail.partition("/")
-    return _line(head + separator + host.rpartition("@")[2] + slash + path if separator else url)
+    return one_line(head + separator + host.rpartition("@")[2] + slash + path if separator else url)

@@ -1,7 +1,7 @@
 """What has become of a destination's spans, over all processes and restarts: one small JSON file in its directory.
 
-Counting is a note in memory; ``flush`` merges the notes into the file. It takes no lock of Python's and waits for none of
-the kernel's: if another process is at it, the notes wait for the next time.
+Counting is a note in memory; ``flush`` merges the notes into the file. It takes no lock of Python's and waits for
+none of the kernel's: if another process is at it, the notes wait for the next time.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import json
 import os
 import time
 from collections import deque
-from typing import Any, Deque, Dict, Iterable, NamedTuple, Optional
+from typing import Any, Callable, Deque, Dict, Iterable, NamedTuple, Optional
 
-from hf_openobserve import diagnostics
-
-try:
-    import fcntl
-except ImportError:  # no kernel locks on this platform: counts end with the process
-    fcntl = None  # type: ignore[assignment]
+from hf_openobserve.outbox import locks
+from hf_openobserve.outbox.directory import Directory
+from hf_openobserve.outbox.tuning import DEFAULT, Tuning
+from hf_openobserve.process import diagnostics
 
 FILE_NAME = "counters.json"
 
@@ -29,9 +27,6 @@ SET_ASIDE = "set_aside"  # refused by itself, kept under ``rejected/``
 
 NAMES = (ACCEPTED, REJECTED, EXPIRED, EVICTED, SET_ASIDE)
 LOSSES = NAMES[1:]
-
-TELLING_S = 60
-"""How long one process has for telling the server of losses before another one may; so often it is told at the most."""
 
 _SIZE = 1024
 """Bytes of the file. It is written over in one ``write`` of always the same length, so it is never torn."""
@@ -58,17 +53,18 @@ class _Note(NamedTuple):
 
 
 class Counters:
-    """The counters of one directory; without one they are those of this process."""
+    """The counters of one directory, which ``place`` finds; without one they are those of this process."""
 
-    def __init__(self, directory: Optional[str] = None) -> None:
-        self._path = os.path.join(directory, FILE_NAME) if directory and fcntl is not None else None
+    def __init__(self, place: Optional[Callable[[], Directory]] = None, tuning: Tuning = DEFAULT) -> None:
+        self._place = place
+        self._telling_s = tuning.telling_s
         self._notes: Deque[_Note] = deque()
         self._own: Dict[str, Any] = {}
         self._told: Optional[Losses] = None
         """Told, and not yet noted in the file."""
 
     def add(self, name: str, starts: Iterable[int], count: Optional[int] = None) -> None:
-        """Note spans by their starts (ns since the epoch); ``count`` if only so many of those are meant, not known which."""
+        """Note spans by their starts (ns since the epoch); ``count``: so many of those are meant, not known which."""
         known = list(starts)
         number = len(known) if count is None else count
         if known and number > 0:
@@ -76,18 +72,18 @@ class Counters:
 
     def flush(self) -> None:
         """Merge the notes into the file. If another process has it in use, or it cannot be written, they wait."""
-        self._update()
+        self._update(None)
 
     def untold(self) -> Optional[Losses]:
         """As ``flush``. Returns the losses that nobody has told the server yet, for the caller to do so; else None.
 
-        They are given to one process at a time: for ``TELLING_S`` seconds the others are told of none.
+        They are given to one process at a time: for ``telling_s`` seconds the others are told of none.
         """
-        return self._update(tell=True)
+        return self._update(self._telling_s)
 
     def told(self, losses: Losses) -> None:
         """The server knows of these losses now."""
-        self._update(told=losses)
+        self._update(None, losses)
 
     def after_fork_in_child(self) -> None:
         """What the parent noted, the parent writes."""
@@ -95,18 +91,23 @@ class Counters:
         self._own = {}
         self._told = None
 
-    def _update(self, *, tell: bool = False, told: Optional[Losses] = None) -> Optional[Losses]:
+    def _update(self, telling_s: Optional[float], told: Optional[Losses] = None) -> Optional[Losses]:
+        """``telling_s``: as ``_merged`` has it."""
         taken = self._taken()
         told, self._told = told or self._told, None
-        if self._path is None:
-            return _merged(self._own, taken, tell, told)
-        if not taken and told is None and not (tell and os.path.exists(self._path)):
+        if self._place is None:
+            return _merged(self._own, taken, telling_s, told)
+        if not taken and told is None and telling_s is None:
             return None
         try:
-            return _update_file(self._path, taken, tell, told)
+            place = self._place()
+            if not taken and told is None and not place.has(FILE_NAME):
+                return None
+            return _update_file(place, taken, telling_s, told)
         except OSError as error:
             self._notes.extendleft(reversed(taken))
             self._told = told
+            diagnostics.pass_the_programs_own()
             diagnostics.debug(f"counters: {error}")
             return None
 
@@ -120,21 +121,30 @@ class Counters:
         return taken
 
 
-def read(directory: str) -> Dict[str, int]:
+def read(place: Directory) -> Dict[str, int]:
     """Every counter by its name. Raises OSError if there is no file that can be read: nothing has been counted."""
-    with open(os.path.join(directory, FILE_NAME), "rb") as file:
-        state = _parsed(file.read(_SIZE))
+    state = _parsed(place.read(FILE_NAME, _SIZE))
     return {name: _number(state.get(name)) for name in NAMES}
 
 
-def _update_file(path: str, notes: Iterable[_Note], tell: bool, told: Optional[Losses]) -> Optional[Losses]:
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    fd = os.open(path, flags, 0o600)
+def _opened(place: Directory) -> int:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return place.open(FILE_NAME, os.O_RDWR)
+    except FileNotFoundError:
+        return place.create(FILE_NAME)
+
+
+def _update_file(
+    place: Directory, notes: Iterable[_Note], telling_s: Optional[float], told: Optional[Losses]
+) -> Optional[Losses]:
+    fd = _opened(place)
+    try:
+        if os.fstat(fd).st_nlink != 1:  # it is written over: under its other name it may be anything
+            raise OSError(f"{FILE_NAME} has not one name")
+        locks.take(fd)
         before = os.read(fd, _SIZE)
         state = _parsed(before)
-        result = _merged(state, notes, tell, told)
+        result = _merged(state, notes, telling_s, told)
         text = json.dumps(state).encode().ljust(_SIZE - 1) + b"\n"
         if text != before:
             os.lseek(fd, 0, os.SEEK_SET)
@@ -143,7 +153,7 @@ def _update_file(path: str, notes: Iterable[_Note], tell: bool, told: Optional[L
         return result
     finally:
         try:
-            fcntl.flock(fd, fcntl.LOCK_UN)  # a child forked meanwhile has this descriptor too, and would keep the lock
+            locks.give_back(fd)  # a child forked meanwhile has this descriptor too, and would keep the lock
         finally:
             os.close(fd)
 
@@ -157,8 +167,13 @@ def _parsed(text: bytes) -> Dict[str, Any]:
     return state if isinstance(state, dict) else {}
 
 
-def _merged(state: Dict[str, Any], notes: Iterable[_Note], tell: bool, told: Optional[Losses]) -> Optional[Losses]:
-    """Change ``state``. Returns the losses that the caller is to tell."""
+def _merged(
+    state: Dict[str, Any], notes: Iterable[_Note], telling_s: Optional[float], told: Optional[Losses]
+) -> Optional[Losses]:
+    """Change ``state``.
+
+    Returns the losses that the caller is to tell, which nobody tries for ``telling_s``; None: of none.
+    """
     untold = state.get("untold")
     untold = state["untold"] = untold if isinstance(untold, dict) else {}
     for note in notes:
@@ -174,7 +189,7 @@ def _merged(state: Dict[str, Any], notes: Iterable[_Note], tell: bool, told: Opt
             untold.clear()
     counts = {name: _number(untold.get(name)) for name in LOSSES if _number(untold.get(name))}
     now = int(time.time())
-    if not tell or not counts or 0 <= now - _number(state.get("telling")) < TELLING_S:
+    if telling_s is None or not counts or 0 <= now - _number(state.get("telling")) < telling_s:
         return None
     state["telling"] = now
     return Losses(counts, _number(untold.get("first")), _number(untold.get("last")))

@@ -1,7 +1,8 @@
-"""Python 3.12 and newer warn at ``os.fork`` that a process has threads. The sender's must not be the reason (law 1).
+"""Python 3.12 and newer warn at ``os.fork`` of threads: the sender's must not be the reason (docs/laws.md#1).
 
-The warning comes after the last fork hook, so an ignoring filter is put up before each fork where the application itself
-has one thread, and taken down before the next one where it has more: then the warning is the application's own.
+The warning comes after the last fork hook, so an ignoring filter is put up before each fork where the application
+itself has one thread, and taken down before the next one where it has more: then the warning is the application's
+own.
 """
 
 from __future__ import annotations

@@ -6,14 +6,13 @@ lost stands in its attributes.
 
 from __future__ import annotations
 
-import os
-import time
 from datetime import datetime, timezone
 from typing import Optional
 
-from hf_openobserve import __version__
-from hf_openobserve.outbox import counters, otlp
-from hf_openobserve.record import ResourceRecord, ScopeRecord, SpanRecord
+from hf_openobserve.otlp.encode import encode_span
+from hf_openobserve.outbox import counters
+from hf_openobserve.row import agent_span
+from hf_openobserve.row.record import ResourceRecord
 
 SPAN_NAME = "hf-openobserve outbox"
 
@@ -26,26 +25,16 @@ _TEXTS = {
 
 
 def encode(losses: counters.Losses, resource: Optional[ResourceRecord] = None) -> bytes:
-    """A serialised request with this one span. ``resource``: of the process that reports, if it has recorded anything."""
-    now = time.time_ns()
+    """A serialised request with this one span.
+
+    ``resource``: of the process that reports, if it has recorded anything.
+    """
     attributes = {"hf.outbox.lost": losses.total, "hf.outbox.message": sentence(losses)}
     attributes.update({f"hf.outbox.{name}": count for name, count in losses.counts.items()})
     for name, nanoseconds in (("hf.outbox.lost_from", losses.first), ("hf.outbox.lost_to", losses.last)):
         if nanoseconds:
             attributes[name] = _iso(nanoseconds)
-    span = SpanRecord(
-        # Not from ``random``: an application that seeds it gets the numbers it would get without us.
-        trace_id=int.from_bytes(os.urandom(16), "big") or 1,
-        span_id=int.from_bytes(os.urandom(8), "big") or 1,
-        name=SPAN_NAME,
-        start_time_unix_nano=now,
-        end_time_unix_nano=now,
-        resource=resource
-        or ResourceRecord({"service.name": "hf-openobserve", "telemetry.distro.name": "hf-openobserve"}),
-        scope=ScopeRecord("hf_openobserve.outbox", __version__),
-        attributes=attributes,
-    )
-    return otlp.encode_span(span)
+    return encode_span(agent_span.now(SPAN_NAME, "hf_openobserve.outbox", attributes, resource))
 
 
 def sentence(losses: counters.Losses) -> str:

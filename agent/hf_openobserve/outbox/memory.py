@@ -1,4 +1,4 @@
-"""The outbox where no disk can be written: the same interface as ``store.DirectoryStore``, bounded, gone with the process."""
+"""The outbox where no disk can be written: with the interface of ``store.DirectoryStore``, bounded, gone with the process."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import threading
 from collections import deque
 from typing import Deque, Iterator, List
 
-from hf_openobserve import diagnostics
 from hf_openobserve.outbox import counters
-from hf_openobserve.outbox.store import MAX_SEGMENT_BYTES, Record
+from hf_openobserve.outbox.segment import Record
+from hf_openobserve.outbox.tuning import DEFAULT, Tuning
+from hf_openobserve.process import diagnostics
 
 MAX_BYTES = 8 * 1024 * 1024
 """Bound of what waits in memory. The host's memory is not ours: less than the disk may hold."""
@@ -17,7 +18,8 @@ MAX_BYTES = 8 * 1024 * 1024
 class MemoryStore:
     """Spans waiting in memory, oldest first."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_BYTES, tuning: Tuning = DEFAULT) -> None:
+        self._tuning = tuning
         self.max_bytes = max_bytes
         self.lock = threading.RLock()
         self._waiting: Deque[Record] = deque()
@@ -26,7 +28,7 @@ class MemoryStore:
         """What is being sent."""
         self._lost: List[int] = []
         """How many since the last ``make_room``, and the start of the first and the last of them."""
-        self.counters = counters.Counters()
+        self.counters = counters.Counters(tuning=tuning)
 
     def append(self, start_unix_nano: int, payload: bytes) -> None:
         """Keep one span; beyond the bound the oldest goes, and is counted."""
@@ -82,7 +84,10 @@ class MemoryStore:
         return lost[0]
 
     def take_all(self, *, in_hand: bool = False) -> List[Record]:
-        """All that waits, which is the caller's then. ``in_hand``: also what is being sent, and may arrive all the same."""
+        """All that waits, which is the caller's then.
+
+        ``in_hand``: also what is being sent, and may arrive all the same.
+        """
         with self.lock:
             taken = [record for claimed in self._in_hand if in_hand for record in claimed.take()]
             taken += self._waiting
@@ -102,7 +107,7 @@ class MemoryStore:
         taken: List[Record] = []
         size = 0
         with self.lock:
-            while self._waiting and len(taken) < limit and size < MAX_SEGMENT_BYTES:
+            while self._waiting and len(taken) < limit and size < self._tuning.segment_bytes:
                 taken.append(self._waiting.popleft())
                 size += len(taken[-1][1])
             self._bytes -= size
@@ -125,7 +130,7 @@ class MemoryClaim:
     """Spans taken out of the store; what is not deleted goes back at ``release``."""
 
     path = ""
-    """As of ``store.Claim``: there is none."""
+    """As of ``claims.Claim``: there is none."""
 
     def __init__(self, store: MemoryStore, records: List[Record]) -> None:
         self._store = store
@@ -134,7 +139,7 @@ class MemoryClaim:
         self._taken = False
         self.expired: List[Record] = []
         self.held = False
-        """As of ``store.Claim``."""
+        """As of ``claims.Claim``."""
 
     def delete(self) -> None:
         """The spans are delivered, or accounted for."""

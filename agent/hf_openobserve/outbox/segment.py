@@ -1,8 +1,9 @@
-"""The segment file: framed records, appended by one process, readable while it writes (format: ``docs/outbox-format.md``).
+"""The segment file: framed records, appended by one process, readable while it writes.
 
-A record is a 20-byte header ``marker, length, crc32, start`` (little endian) and ``length`` bytes of payload: a serialised
-OTLP ``ExportTraceServiceRequest`` of one span, so that concatenated payloads are one valid request. ``start`` is the
-span's start in nanoseconds since the epoch, readable without decoding. The first record describes the segment, as JSON.
+A record is a 20-byte header ``marker, length, crc32, start`` (little endian) and ``length`` bytes of payload: a
+serialised OTLP ``ExportTraceServiceRequest`` of one span, so that concatenated payloads are one valid request.
+``start`` is the span's start in nanoseconds since the epoch, readable without decoding. The first record describes
+the segment, as JSON.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ VERSION = 1
 """Of this format. A reader leaves alone what a later one wrote."""
 MAX_PAYLOAD_BYTES = 256 * 1024 * 1024
 """A length beyond this is a torn header, not a span: OpenObserve takes 200 MiB in one request."""
+
+Record = Tuple[int, bytes]
+"""A span: its start in ns since the epoch, and its payload."""
 
 
 def meta_record(destination: str) -> bytes:
@@ -73,34 +77,22 @@ def _record_at(data: bytes, position: int) -> Any:
 
 def version(data: bytes) -> int:
     """The format's version, as the segment that ``data`` begins says; this one's where it does not say."""
+    said = meta(data).get("version")
+    return said if isinstance(said, int) else VERSION
+
+
+def spans(data: bytes) -> Iterator[Record]:
+    """Every intact span in a segment's bytes as (start in ns, payload)."""
+    return ((start, payload) for marker, start, payload in parse(data) if marker == SPAN_MARKER)
+
+
+def meta(data: bytes) -> Dict[str, Any]:
+    """What the segment says of itself: version, destination, pid, created; empty if that record is damaged."""
     for marker, _, payload in parse(data[: 64 * 1024]):
         if marker == META_MARKER:
             try:
-                said = json.loads(payload.decode("utf-8", "replace"))["version"]
-            except (ValueError, RecursionError, LookupError, TypeError):
-                break
-            return said if isinstance(said, int) else VERSION
-    return VERSION
-
-
-def iter_records(path: str) -> Iterator[Tuple[int, bytes]]:
-    """The spans of a segment file as (start in ns, payload). Raises OSError if it cannot be read."""
-    with open(path, "rb") as file:
-        data = file.read()
-    for marker, start, payload in parse(data):
-        if marker == SPAN_MARKER:
-            yield start, payload
-
-
-def read_meta(path: str) -> Dict[str, Any]:
-    """What the segment says of itself: version, destination, pid, created; empty if that record is damaged."""
-    with open(path, "rb") as file:
-        data = file.read(64 * 1024)
-    for marker, _, payload in parse(data):
-        if marker == META_MARKER:
-            try:
-                meta = json.loads(payload.decode("utf-8", "replace"))
+                said = json.loads(payload.decode("utf-8", "replace"))
             except (ValueError, RecursionError):
                 return {}
-            return meta if isinstance(meta, dict) else {}
+            return said if isinstance(said, dict) else {}
     return {}

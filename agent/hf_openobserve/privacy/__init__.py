@@ -6,15 +6,14 @@ all of it (``OPENOBSERVE_HF_CAPTURE_CONTENT=none``) or what ``OPENINFERENCE_HIDE
 
 from __future__ import annotations
 
-import json
+import re
 from collections import abc
-from typing import Any, Callable, Dict, FrozenSet, Iterable, Mapping, NamedTuple, Set, Tuple
-from urllib.parse import quote
+from typing import Any, Callable, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Pattern, Tuple
 
-from hf_openobserve.environment_variables import OPENINFERENCE_HIDE_PREFIX
-from hf_openobserve.privacy import media
+from hf_openobserve.config.environment_variables import HF_TOKEN_VARIABLES, OPENINFERENCE_HIDE_PREFIX
+from hf_openobserve.privacy import cut, literals, masking, media
 from hf_openobserve.privacy import secrets as credentials
-from hf_openobserve.record import SpanRecord
+from hf_openobserve.row.record import CUT_BYTES, SpanRecord
 
 _VECTORS = frozenset(("EMBEDDINGS_VECTORS", "EMBEDDING_VECTORS"))
 
@@ -27,8 +26,10 @@ _ALL_CONTENT = _VECTORS.union(
 HIDE_NAMES = _ALL_CONTENT | {"LLM_INVOCATION_PARAMETERS"}
 """Suffixes of ``OPENINFERENCE_HIDE_*`` known to any OpenInference from 0.1.27 to 0.1.72."""
 
-_SHORT = 1024
-"""Characters. The shorter texts of a record are looked through as one: there are dozens, and rarely a secret in any."""
+_TOGETHER = 1 << 16
+"""Characters. Beyond, each text is cleaned by itself."""
+
+_MESSAGES = "gen_ai.input.messages"
 
 _CALLERS_HEADERS = ("gen_ai.headers", "llm.headers")
 """Here OpenLLMetry writes the extra headers of a call, credentials and all."""
@@ -46,23 +47,29 @@ class Policy(NamedTuple):
     secrets: Tuple[str, ...]
     """Literal texts to mask wherever they occur, longest first."""
 
+    patterns: Tuple[Pattern[str], ...] = ()
+    """The user's own: what they match is masked, too."""
 
-def build_policy(*, capture_content: bool, environ: Mapping[str, str], secrets: Iterable[str] = ()) -> Policy:
-    """The policy of this process. ``secrets`` are those of ``Settings``: none that ordinary words would contain.
+
+def build_policy(
+    *, capture_content: bool, environ: Mapping[str, str], secrets: Iterable[str] = (), pattern: str = ""
+) -> Policy:
+    """The policy of this process. ``secrets`` are those of ``Settings``; of the application's, placeholders are left out.
 
     A hide variable counts when it is ``true`` in any case, as in OpenInference, and also as ``1``, ``yes`` or ``on``, which
     OpenInference warns about and ignores: whoever wrote that wants the content hidden. Secrets are also looked for as
-    JSON, ``repr`` and URLs would write them.
+    JSON, ``repr`` and URLs would write them. ``pattern`` is the user's own, a regular expression or nothing.
     """
     hide = frozenset(
         name
         for name in HIDE_NAMES
         if environ.get(OPENINFERENCE_HIDE_PREFIX + name, "").strip().lower() in ("true", "1", "yes", "on")
     )
-    literals: Set[str] = set()
-    for text in secrets:
-        literals.update((text, json.dumps(text)[1:-1], repr(text)[1:-1], quote(text, safe="", errors="replace")))
-    return Policy(capture_content, hide, tuple(sorted(literals, key=lambda text: (-len(text), text))))
+    patterns = (re.compile(pattern),) if pattern else ()
+    keys = {environ.get(name, "") for name in HF_TOKEN_VARIABLES}
+    placeholders = {key for key in keys if not literals.is_worth_masking(key)}
+    known = literals.forms_of(text for text in secrets if text not in placeholders)
+    return Policy(capture_content, hide, known, patterns)
 
 
 def hidden_by_config(config: object) -> FrozenSet[str]:
@@ -80,47 +87,121 @@ def apply(record: SpanRecord, policy: Policy) -> SpanRecord:
 
         content.hide(record, hidden)
 
-    def clean(text: str) -> str:
-        return credentials.mask(media.compact(text), policy.secrets)
+    gone = 0
 
-    def cleaned(attributes: Mapping[str, Any]) -> Dict[str, Any]:
+    def clean(text: str) -> str:
+        nonlocal gone
+        if len(text) > cut.LONGEST_MADE:
+            text, less = _cut(text, cut.LONGEST_MADE, policy)
+            gone += less
+        return mask_text(media.compact(text), policy)
+
+    def cleaned(attributes: Mapping[str, Any], *beside: str) -> Tuple[Dict[str, Any], bool]:
         left = dict(attributes)
         for key in _CALLERS_HEADERS:
             left.pop(key, None)
-        short = "\0".join([value for value in left.values() if type(value) is str and len(value) < _SHORT])
-        clean_all = media.found(short) or credentials.found(short, policy.secrets)
+        texts, others = list(beside), []
         for key, value in left.items():
-            if "header" in key and credentials.is_credential(key.rpartition(".")[2]):
-                left[key] = ("***",)
-            elif type(value) is str:
-                if clean_all or len(value) >= _SHORT:
-                    left[key] = clean(value)
+            if type(value) is str:
+                if key != _MESSAGES or value not in str(left.get("input.value")):  # mostly it is, letter by letter
+                    texts.append(value)
+            elif type(value) in (list, tuple) and value and {*map(type, value)} == {str}:
+                texts += value
+            elif type(value) is not int and type(value) is not float:
+                others.append(key)
+        clean_texts = _may_change(texts, policy)
+        for key in left if clean_texts else others:
+            value = left[key]
+            if type(value) is str:
+                left[key] = clean(value)
             elif not isinstance(value, (int, float)):
                 left[key] = media.vector_marker(key, value, with_digest=with_digest) or _each_text(value, clean)
-        return left
+        for key in left:
+            if "header" in key and credentials.is_credential(key.rpartition(".")[2]):
+                left[key] = (credentials.MASK,)
+        return left, clean_texts
 
-    record.name = mask_text(record.name, policy)
-    record.attributes = cleaned(record.attributes)
-    if record.status_message:
+    record.attributes, clean_texts = cleaned(record.attributes, record.name, record.status_message)
+    if clean_texts:
+        record.name = mask_text(record.name, policy)
         record.status_message = clean(record.status_message)
     if record.events:
         record.events = [
-            event._replace(name=mask_text(event.name, policy), attributes=cleaned(event.attributes))
+            event._replace(name=mask_text(event.name, policy), attributes=cleaned(event.attributes)[0])
             for event in record.events
         ]
     if record.links:
-        record.links = [link._replace(attributes=cleaned(link.attributes)) for link in record.links]
+        record.links = [link._replace(attributes=cleaned(link.attributes)[0]) for link in record.links]
+    if gone:
+        record.attributes[CUT_BYTES] = record.attributes.get(CUT_BYTES, 0) + gone
     return record
+
+
+def shorten(record: SpanRecord, policy: Policy) -> SpanRecord:
+    """Cut what is too long for a row, in place, before columns are made of it.
+
+    The answer stays whole, since its tokens are read from it; so does a request that messages are read from.
+    """
+    gone = 0
+
+    def shortened(text: str, longest: int) -> str:
+        nonlocal gone
+        left, less = _cut(text, longest, policy)
+        gone += less
+        return left
+
+    whole = ["output.value", "input.value"] if record.name == "Response" else ["output.value"]
+    cut.texts(record.attributes, shortened, whole)
+    if gone:
+        record.attributes[CUT_BYTES] = gone
+    return record
+
+
+def _cut(text: str, longest: int, policy: Policy) -> Tuple[str, int]:
+    """A text of about ``longest`` characters at the most, and how many bytes are gone, as what is left of it weighs.
+
+    Media go first: their digest is over all of them. To count the bytes of 20 MB would take longer than to cut them.
+    """
+    text = media.compact_announced(text)
+    if len(text) <= longest:
+        return text, 0
+    left = cut.middle(text, longest, lambda zone: mask_text(media.compact(zone), policy))
+    size = len(left) if left.isascii() else len(left.encode("utf-8", "surrogatepass"))
+    return left, max(0, (len(text) - len(left)) * size // len(left))
+
+
+def _may_change(texts: List[str], policy: Policy) -> bool:
+    """Whether any of them may have to be cleaned. They are looked through as one: there are dozens, and rarely a secret in any."""
+    if policy.patterns or sum(map(len, texts)) > _TOGETHER:
+        return True
+    joined = "\0".join(texts)
+    return media.found(joined) or masking.found(joined, policy.secrets + literals.known())
 
 
 def mask_resource(attributes: Mapping[str, Any], policy: Policy) -> Dict[str, Any]:
     """A resource's attributes with secrets masked (``process.command_args`` is where they turn up)."""
-    return {key: _each_text(value, lambda text: mask_text(text, policy)) for key, value in attributes.items()}
+
+    def change(text: str) -> str:
+        return mask_text(text, policy)
+
+    return {
+        key: tuple(_arguments(value, change)) if key.endswith("command_args") else _each_text(value, change)
+        for key, value in attributes.items()
+    }
+
+
+def _arguments(values: Iterable[Any], change: Callable[[str], str]) -> Iterator[Any]:
+    """A command line's, where the value of an option stands by itself: ``--token``, ``opaque``."""
+    before = ""
+    for value in values:
+        is_value = before.startswith("-") and literals.names_a_credential(before)
+        before = str(value)
+        yield credentials.MASK if is_value and not before.startswith("-") else _each_text(value, change)
 
 
 def mask_text(text: str, policy: Policy) -> str:
-    """The text without secrets: the policy's literals, and whatever has the form of a credential. Idempotent, linear."""
-    return credentials.mask(text, policy.secrets)
+    """The text without secrets: known ones, whatever has the form of a credential, and what the user's pattern matches."""
+    return masking.mask(text, policy.secrets + literals.known(), policy.patterns)
 
 
 def _each_text(value: Any, change: Callable[[str], str]) -> Any:
@@ -132,9 +213,17 @@ def _each_text(value: Any, change: Callable[[str], str]) -> Any:
         return items if isinstance(value, list) else tuple(items)
     if isinstance(value, abc.Mapping):
         return {
-            change(key): "***" if credentials.is_credential(key) else _each_text(item, change)
+            change(key): credentials.MASK if _is_secret(key, item, change) else _each_text(item, change)
             for key, item in value.items()
         }
     if isinstance(value, bytes):
         return change(value.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
     return value
+
+
+def _is_secret(key: Any, value: Any, change: Callable[[str], str]) -> bool:
+    """Whether a member's name betrays its value, as it would in JSON."""
+    if credentials.is_credential(str(key)):
+        return True
+    pair = f'"{key}": "{value}"' if isinstance(value, str) else ""
+    return change(pair) != pair and change(value) == value

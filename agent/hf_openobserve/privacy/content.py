@@ -13,7 +13,7 @@ import re
 from collections import abc
 from typing import Any, Callable, Dict, FrozenSet, Mapping, Set
 
-from hf_openobserve.record import SpanRecord
+from hf_openobserve.row.record import SpanRecord
 
 REDACTED = "__REDACTED__"
 """OpenInference's own replacement, used where a message keeps its role and loses its text."""
@@ -34,7 +34,9 @@ _PROMPT = _IN | {"PROMPTS"}
 _TEXT = _PROMPT | _OUT | {"CHOICES"}
 """With one of these hidden, names that nobody knows go."""
 
-_IN_ERRORS = _TEXT | _words("LLM_TOOLS EMBEDDINGS_TEXT RETRIEVAL_DOCUMENTS")
+_IN_ERRORS = _TEXT | _words(
+    "LLM_TOOLS EMBEDDINGS_TEXT RETRIEVAL_DOCUMENTS INPUT_IMAGES LLM_INVOCATION_PARAMETERS",
+)
 """With one of these hidden, what errors say goes: servers echo what they were sent, and stack traces show source lines."""
 
 

@@ -6,10 +6,13 @@ import binascii
 import hashlib
 import re
 import struct
-from typing import Any, Dict, Iterable, Match, Optional
+from typing import Any, Dict, Iterable, Match, Optional, Tuple
 
-_SHORTEST_PAYLOAD = 64
-"""Characters of base64 behind a media type that stay as they are."""
+_SHORTEST_PAYLOAD = 4
+"""Characters of base64, three bytes, where a media type or a field's name announces it."""
+
+_LARGE = 1 << 16
+_REMEMBERED = 64
 
 _SHORTEST_VECTOR = 16
 """Numbers. An array of 16 has 31 characters."""
@@ -17,27 +20,72 @@ _SHORTEST_VECTOR = 16
 _NUMBERS = re.compile(r"\[[-+0-9.eE,\s]{31,}\]")
 _STRING_OR_NUMBERS = r'(?s)"[^"\\]*(?:\\.?[^"\\]*)*"?|' + _NUMBERS.pattern
 
-_DATA_URI = r"(;base64,)((?:[A-Za-z0-9+/_-]+|(?:\\[nr]|[\r\n]){1,4}(?=[A-Za-z0-9+/]{40}|[A-Za-z0-9+/]+=))*)={0,2}"
+_LINE = r"(?:\\+[nr]|[\r\n]){1,4}(?=[A-Za-z0-9+/]{40}|[A-Za-z0-9+/]+=)"
+_BASE64 = rf"(?:[A-Za-z0-9+/_-]+|\\+/|{_LINE})*(?:=|%3D){{0,2}}"
+"""In lines or not, with slashes that are escaped or not. A line break counts as one where base64 goes on behind it."""
 
-_BLOCK = 512
-_BLOCK_OF_RUN = re.compile("[A-Za-z0-9+/_-]{512}")
-_RUN = "(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{1024,}={0,2}"
-"""Base64 without a media type. A run of 1024 covers an aligned block of 512: only where one is found, ``_RUN`` is tried."""
+_DATA_URL = re.compile(rf"(;(?:base64|BASE64),)({_BASE64})")
+
+_ANNOUNCES_PAYLOAD = re.compile(";(?=base64,|BASE64,)")
+_ANNOUNCES_FIELDS = re.compile(r"6(?<=[be]6)(?=4[_\"'\\])")
+"""``b64_json``, ``"type": "base64"``."""
+_FIELD = re.compile(
+    r"(\\*[\"'](?:data|b64_json|file_data|base64|bytes)\\*[\"']\s{0,4}:\s{0,4}\\*[\"'])"
+    rf"({_BASE64})(?=\\*[\"'])"
+)
+
+_HEADS = tuple(
+    (gate, re.compile(rf"()({head[0]}(?<![A-Za-z0-9+/_=-]{head[0]})(?={head[1:]}[A-Za-z0-9+/_-]{{16}}){_BASE64})"))
+    for gate, head in (("V", "iVBORw0KGgo"), ("/", "/9j/"), ("R", "R0lGOD"), ("U", "UklGR"), ("J", "JVBERi0"))
+)
+"""PNG, JPEG, GIF, WAV and WebP, PDF: known by their first bytes, wherever they stand and however short they are."""
+
+_BLOCK = 256
+_BLOCK_OF_RUN = re.compile(f"[A-Za-z0-9+/_-]{{{_BLOCK}}}")
+_RUN = re.compile(f"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{{{2 * _BLOCK},}}={{0,2}}")
+"""Base64 that nothing announces. A run of 512 covers an aligned block of 256: only where one is found, ``_RUN`` is tried."""
 
 
 def found(texts: str) -> bool:
-    """False if ``compact`` would change none of the texts, each shorter than 1024, that are joined here by NUL."""
-    return ";base64," in texts or _NUMBERS.search(texts) is not None
+    """False if ``compact`` would change none of the texts that are joined here by NUL."""
+    return (
+        _has_data_url(texts)
+        or _NUMBERS.search(texts) is not None
+        or _has_fields(texts)
+        or any(gate in texts and head.search(texts) is not None for gate, head in _HEADS)
+        or _has_run(texts)
+    )
+
+
+def _has_data_url(text: str) -> bool:
+    return ";" in text and _ANNOUNCES_PAYLOAD.search(text) is not None
+
+
+def _has_fields(text: str) -> bool:
+    return ("6" in text and _ANNOUNCES_FIELDS.search(text) is not None) or "input_audio" in text
+
+
+def _has_run(text: str) -> bool:
+    return any(_BLOCK_OF_RUN.match(text, start) for start in range(0, len(text) - _BLOCK + 1, _BLOCK))
+
+
+def compact_announced(text: str) -> str:
+    """Base64 behind a media type, or in a field of that, as size and digest."""
+    if _has_data_url(text):
+        text = _DATA_URL.sub(_payload, text)
+    return _FIELD.sub(_payload, text) if _has_fields(text) else text
 
 
 def compact(text: str) -> str:
     """Base64, and JSON's arrays of numbers, as type, size and digest. JSON stays JSON. Linear."""
-    if ";base64," in text:
-        text = re.sub(_DATA_URI, _data_uri, text)
+    text = compact_announced(text)
+    for gate, head in _HEADS:
+        if gate in text:
+            text = head.sub(_payload, text)
     if text[:1] + text[-1:] in ("{}", "[]") and _NUMBERS.search(text):
         text = re.sub(_STRING_OR_NUMBERS, _string_or_numbers, text)
-    if any(_BLOCK_OF_RUN.match(text, start) for start in range(0, len(text), _BLOCK)):
-        text = re.sub(_RUN, _run, text)
+    if _has_run(text):
+        text = _RUN.sub(_run, text)
     return text
 
 
@@ -86,10 +134,12 @@ def _string_or_numbers(match: Match[str]) -> str:
     return f'"<vector: {dimensions} dimensions, {_digest("".join(text.split()).encode())}>"'
 
 
-def _data_uri(match: Match[str]) -> str:
-    if match.end() - match.start(2) < _SHORTEST_PAYLOAD:
+def _payload(match: Match[str]) -> str:
+    """Of a placeholder (``<base64>``, nothing, a word) there is nothing to reduce."""
+    announced, payload = match.groups()
+    if len(payload) < _SHORTEST_PAYLOAD:
         return match.group()
-    return f"{match.group(1)}<{_size_and_digest(match.group(2))}>"
+    return f"{announced}<{'' if announced.endswith(',') else 'base64: '}{_size_and_digest_once(payload)}>"
 
 
 def _run(match: Match[str]) -> str:
@@ -99,9 +149,28 @@ def _run(match: Match[str]) -> str:
     return f"<base64: {_size_and_digest(run)}>" if is_base64 else run
 
 
+_seen: Dict[Tuple[int, int], str] = {}
+"""The last large payloads, by their length and hash: each stands in the request's body and in a message."""
+
+
+def _size_and_digest_once(payload: str) -> str:
+    if len(payload) < _LARGE:
+        return _size_and_digest(payload)
+    key = len(payload), hash(payload)
+    known = _seen.get(key)
+    if known is None:
+        known = _size_and_digest(payload)
+        if len(_seen) >= _REMEMBERED:
+            _seen.clear()
+        _seen[key] = known
+    return known
+
+
 def _size_and_digest(payload: str) -> str:
     """Of base64, standard or URL-safe, padded or not, in lines or not; a last lone character is cut off."""
-    for escaped, plain in (("\\n", ""), ("\\r", ""), ("-", "+"), ("_", "/"), ("=", "")):
+    if "\\" in payload:
+        payload = re.sub(r"\\+[nr]?", "", payload)
+    for escaped, plain in (("%3D", ""), ("-", "+"), ("_", "/"), ("=", "")):
         payload = payload.replace(escaped, plain)
     try:
         data = binascii.a2b_base64(payload + "==")

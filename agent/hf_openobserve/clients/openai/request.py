@@ -1,0 +1,322 @@
+"""One request of an OpenAI client: which way it goes, and what is recorded of it.
+
+A whole answer goes through OpenInference, whose span it is. A stream, and an answer that the program reads when it likes
+(``with_streaming_response``), gets a span of our own under OpenInference's name: OpenInference would stand between the
+program and its stream, read a lazy answer before the program asks for it, and in its older versions (0.1.18 and 0.1.49, on
+Python 3.8 and 3.9) never end a stream that is left. Imported with the first call: it needs OpenTelemetry.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from contextvars import ContextVar
+from typing import Any, Dict, Mapping, Optional, Tuple
+from urllib.parse import urlsplit
+
+from opentelemetry import trace
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import Status, StatusCode
+
+from hf_openobserve import __version__
+from hf_openobserve.call import open_calls, own_span, unsampled
+from hf_openobserve.call.call import Call
+from hf_openobserve.call.own_span import OwnSpan
+from hf_openobserve.clients import http
+from hf_openobserve.clients.openai import background, model_calls
+from hf_openobserve.clients.steps import Steps
+from hf_openobserve.clients.table import BY_NAME
+from hf_openobserve.clients.trace_config import trace_config
+from hf_openobserve.privacy import literals
+from hf_openobserve.process import diagnostics
+from hf_openobserve.wire import openinference
+from hf_openobserve.wire.apis import APIS, api_at
+
+RAW_HEADER = "x-stainless-raw-response"
+INSTRUMENTORS = BY_NAME["openai"].instrumentors
+SCOPE = INSTRUMENTORS[0]
+"""Under OpenInference's name: the span stands in for one of its own, to whoever goes by the scope."""
+
+_CLIENT_ERROR = "openai.APIError"
+
+
+class _Passage:
+    """One request on its way through OpenInference. ``span`` is OpenInference's, once the request is sent."""
+
+    __slots__ = ("span",)
+
+    def __init__(self) -> None:
+        self.span: Any = None
+
+    def interrupted(self, error: BaseException) -> None:
+        """End the span where OpenInference does not: its older versions look at no exception but ``Exception``."""
+        span = self.span
+        if span is not None and span.is_recording():
+            span.record_exception(error)
+            span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            span.end()
+
+
+_passage: ContextVar[Optional[_Passage]] = ContextVar("hf_openobserve.openai", default=None)
+"""The request that is on its way through our own OpenInference in this context."""
+
+
+# Beneath OpenInference, or whatever instruments the client.
+
+
+def recorded(original: Any, args: Any, kwargs: Any, usage_mode: str) -> Steps:
+    """Record the request for the span that is current, if that is an instrumentation's of OpenAI."""
+    sending = diagnostics.guarded("openai request", _begin, args, kwargs, usage_mode)
+    if sending is None:
+        return (yield functools.partial(original, *args, **kwargs))
+    sending.enter()
+    try:
+        result = yield functools.partial(original, *args, **kwargs)
+    except BaseException as error:
+        diagnostics.guarded("openai request", sending.call.failed, error)
+        raise
+    finally:
+        sending.leave()
+    if sending.call.request is not None and sending.call.request.get("background"):
+        diagnostics.guarded("openai request", background.begun, sending.call)
+    return result
+
+
+def _begin(args: Any, kwargs: Any, usage_mode: str) -> Optional[http.Sending]:
+    passage = _passage.get()
+    _passage.set(None)  # what is called within this call is another one
+    span = trace.get_current_span()
+    if not span.is_recording():
+        return None
+    scope = getattr(span, "instrumentation_scope", None)
+    if scope is None or not scope.name.startswith(INSTRUMENTORS):
+        return None  # with instrumentation suppressed, for one, it is some other one of the application's
+    options = args[2] if len(args) > 2 else kwargs["options"]
+    under_way = http.current.get()
+    if under_way is not None and under_way.options is options:
+        return None  # a wrapper of somebody's stands between our own span and the client
+    around_it = http.enclosing()
+    if around_it is not None:
+        around_it.is_recorded_beneath = True
+    sending = _sending(args[0], options, kwargs, usage_mode)
+    open_calls.remember(span, sending.call)
+    if passage is not None:
+        passage.span = span
+    return sending
+
+
+def _sending(client: Any, options: Any, kwargs: Any, usage_mode: str) -> http.Sending:
+    literals.remember_client(client, options)
+    url, host = address_of(client, options)
+    body = options.json_data if isinstance(options.json_data, dict) else {}
+    extra = getattr(options, "extra_json", None)
+    if extra:
+        body = {**body, **extra}
+    call = Call(url=url, host=host, request=body, api=api_at(url), client_error=_CLIENT_ERROR)
+    if kwargs.get("stream") or body.get("stream") is True:
+        call.streams()
+    return http.Sending(call, options=options, usage_mode=usage_mode)
+
+
+def address_of(client: Any, options: Any) -> Tuple[str, str]:
+    """Where a request with these options is about to go, and that host: under the client's ``base_url``, or anywhere."""
+    base, url = client.base_url, str(getattr(options, "url", ""))
+    if url.startswith(("http://", "https://")):
+        return url, urlsplit(url).hostname or ""
+    return f"{str(base).rstrip('/')}/{url.lstrip('/')}", base.host
+
+
+# Around OpenInference.
+
+
+_THROUGH, _PAST, _OWN = "through OpenInference", "past it", "past it, with a span of ours"
+_COUNTED = "past it, and counted"
+_LATER = "past it, with a span of ours if it is the answer at last"
+
+
+def ways(tracer_provider: Any, plain: Any, usage_mode: str) -> Any:
+    """The logic around OpenInference's ``request``; ``plain`` is the one beneath it."""
+    config = trace_config()
+    tracer = trace.get_tracer(SCOPE, __version__, tracer_provider)
+
+    def choose(args: Any, kwargs: Any) -> str:
+        options = args[2]
+        if http.enclosing() is not None:
+            return _PAST
+        if background.is_awaited(options):
+            return _PAST if model_calls.is_dropped(tracer_provider) or not is_instrumentation_enabled() else _LATER
+        if not model_calls.is_model_call(options.method, options.url, options.json_data):
+            return _PAST
+        is_dropped = model_calls.is_dropped(tracer_provider)
+        if is_dropped and unsampled.note is None:
+            return _PAST
+        if not is_instrumentation_enabled():
+            diagnostics.debug("a call is not recorded: another tool suppresses instrumentation in its context")
+            return _PAST
+        streams = kwargs.get("stream") or (isinstance(options.json_data, dict) and options.json_data.get("stream"))
+        if streams or _is_lazy(options):
+            return _OWN
+        return _COUNTED if is_dropped else _THROUGH
+
+    def request(inner: Any, args: Any, kwargs: Any) -> Steps:
+        if len(args) < 3:
+            args, kwargs = diagnostics.guarded("openai request", _positional, args, kwargs, default=(args, kwargs))
+        way = diagnostics.guarded("openai request", choose, args, kwargs, default=_THROUGH)
+        if way is _THROUGH:
+            return (yield from _through(inner, args, kwargs))
+        if way is _COUNTED:
+            return (yield from _counted(plain, args, kwargs))
+        if way is _LATER:
+            return (yield from _retrieved(tracer, config, plain, args, kwargs))
+        if way is _OWN:
+            own = diagnostics.guarded("openai request", _own, tracer, config, args, kwargs, usage_mode)
+            if own is not None:
+                return (yield from own.steps(plain, args, kwargs))
+        return (yield functools.partial(plain, *args, **kwargs))
+
+    return request
+
+
+def _through(inner: Any, args: Any, kwargs: Any) -> Steps:
+    passage = _Passage()
+    _passage.set(passage)
+    began = time.time_ns()
+    try:
+        result = yield functools.partial(inner, *args, **kwargs)
+        if passage.span is None:  # the sampler has left it out
+            diagnostics.guarded("metrics", _count, args, result, None, began)
+        return result
+    except Exception as error:
+        if passage.span is None:
+            diagnostics.guarded("metrics", _count, args, None, error, began)
+        raise
+    except BaseException as error:
+        diagnostics.guarded("openai request", passage.interrupted, error)
+        raise
+    finally:
+        _passage.set(None)
+
+
+def _counted(plain: Any, args: Any, kwargs: Any) -> Steps:
+    """Send what the sampler has left out: of it only its numbers are kept."""
+    began = time.time_ns()
+    try:
+        result = yield functools.partial(plain, *args, **kwargs)
+    except Exception as error:
+        diagnostics.guarded("metrics", _count, args, None, error, began)
+        raise
+    diagnostics.guarded("metrics", _count, args, result, None, began)
+    return result
+
+
+def _count(args: Any, result: Any, error: Optional[BaseException], began: int) -> None:
+    if unsampled.note is None:
+        return
+    client, _, options = args[:3]
+    url, _ = address_of(client, options)
+    body = options.json_data
+    model = body.get("model") if isinstance(body, dict) else None
+    if error is None:
+        unsampled.answered(url, model, result, began)
+    else:
+        unsampled.failed(url, model, error, began)
+
+
+def _positional(args: Any, kwargs: Any) -> Any:
+    """OpenInference takes the first two arguments by place only, and logs an error for any other call."""
+    placed, named = list(args), dict(kwargs)
+    placed.extend(named.pop(name) for name in ("cast_to", "options")[len(placed) - 1 :])
+    return tuple(placed), named
+
+
+def _is_lazy(options: Any) -> bool:
+    """True for the options of a request made through ``with_streaming_response``."""
+    headers = options.headers
+    if not isinstance(headers, Mapping):
+        return False
+    return any(value == "stream" for name, value in headers.items() if str(name).lower() == RAW_HEADER)
+
+
+# With a span of our own.
+
+
+def _own(tracer: Any, config: Any, args: Any, kwargs: Any, usage_mode: str) -> Optional[_OwnRequest]:
+    client, cast_to, options = args[:3]
+    name = getattr(cast_to, "__name__", "Response")
+    embedding = name == "CreateEmbeddingResponse"
+    kind = "EMBEDDING" if embedding else "LLM"
+    span = own_span.start(tracer, config, "CreateEmbeddings" if embedding else name, {"openinference.span.kind": kind})
+    if not span.is_recording():
+        if unsampled.note is None:
+            return None
+        usage_mode = "off"  # what is asked is seen in the answer, and nobody looks at that
+    sending = _sending(client, options, kwargs, usage_mode)  # after the span: a stream's timing lies within it
+    sending.is_read_later = True
+    return _OwnRequest(sending, span, kind)
+
+
+def _retrieved(tracer: Any, config: Any, plain: Any, args: Any, kwargs: Any) -> Steps:
+    """Ask for the answer of a background response: one that is there gets the row, with its tokens, and only once."""
+    began = time.time_ns()
+    sending = diagnostics.guarded("openai request", _sending, args[0], args[2], kwargs, "off")
+    if sending is None or sending.call.timing is not None:
+        return (yield functools.partial(plain, *args, **kwargs))
+    sending.enter()
+    try:
+        result = yield functools.partial(plain, *args, **kwargs)
+    finally:
+        sending.leave()
+    diagnostics.guarded("openai request", _record_retrieved, tracer, config, sending.call, began)
+    return result
+
+
+def _record_retrieved(tracer: Any, config: Any, call: Call, began: int) -> None:
+    model = background.ended(call.answer())
+    if model is None:
+        return
+    call.request, call.model, call.api = {"model": model}, model, APIS["responses"]
+    attributes = {"openinference.span.kind": "LLM", "llm.system": "openai"}
+    span = own_span.start(tracer, config, "Response", attributes, began)
+    OwnSpan(span, call, openinference.answer).end()
+
+
+class _OwnRequest:
+    """A request with a span of ours, from its sending until its answer has been read or let go of."""
+
+    def __init__(self, sending: http.Sending, span: Any, kind: str) -> None:
+        self._sending = sending
+        self._span = OwnSpan(span, sending.call, openinference.answer, kind)
+        sending.on_end = self._span.end
+        if span.is_recording():
+            span.set_attributes(diagnostics.guarded("request", _request_attributes, sending.call.request, default={}))
+
+    def steps(self, plain: Any, args: Any, kwargs: Any) -> Steps:
+        """Send it with ``plain``."""
+        sending = self._sending
+        sending.enter()
+        diagnostics.guarded("openai request", self._span.enter)
+        try:
+            result = yield functools.partial(plain, *args, **kwargs)
+        except BaseException as error:
+            diagnostics.guarded("openai request", sending.call.failed, error)
+            diagnostics.guarded("openai request", self._span.end, error)
+            raise
+        finally:
+            diagnostics.guarded("openai request", self._span.leave)
+            sending.leave()
+        diagnostics.guarded("openai request", self._answered, result)
+        return result
+
+    def _answered(self, result: Any) -> None:
+        """What the program gets. A client that sends on a thread of its own is not seen at ``send``, but here."""
+        if self._sending.call.open_body is not None:
+            return
+        response = getattr(result, "http_response", None) or getattr(result, "response", None)
+        if response is not None and not getattr(response, "is_closed", True):
+            http.watch(self._sending, None, response)
+        else:
+            self._span.end()
+
+
+def _request_attributes(body: Mapping[str, Any]) -> Dict[str, Any]:
+    return {"llm.system": "openai", **openinference.request(body)}

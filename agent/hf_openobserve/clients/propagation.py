@@ -1,0 +1,81 @@
+"""The trace of a call on the request itself, so that the spans of a server that is traced too join it.
+
+It goes to dedicated and local endpoints alone unless the user wants more. OpenTelemetry's propagator writes it, so
+``OTEL_PROPAGATORS`` keeps its meaning. The program does not see it: it is on the request only while that is sent, and where
+the program or a mock would see that, it is not put there at all.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar, Token
+from typing import Any, Dict, Mapping
+
+from hf_openobserve.clients import network
+from hf_openobserve.process import diagnostics
+from hf_openobserve.wire import routing
+
+OWN_KINDS = frozenset({"dedicated", "local"})
+"""Kinds of endpoints (``routing.endpoint_kind``) that are the user's own: under ``auto`` no other one is told."""
+
+_mode = "off"
+
+host: ContextVar[str] = ContextVar("hf_openobserve.propagation", default="")
+"""Where the call of a client that does not record its requests at ``http.Sending`` is sent in this context."""
+
+
+def configure(mode: str) -> None:
+    """Take over what the user has set: one of ``config.settings.PROPAGATE_MODES``."""
+    global _mode
+    _mode = mode
+
+
+def leave(token: Token[str]) -> None:
+    """What ``host`` was set for has been sent."""
+    try:
+        host.reset(token)
+    except ValueError:  # a coroutine that was thrown away in another context than it ran in
+        diagnostics.swallowed("trace")
+
+
+def add_to(request: Any, http_client: Any, auth: Any, span: Any) -> Mapping[str, str]:
+    """Put the trace on a request of httpx's that is about to be sent; returns what was added, for ``take_from``.
+
+    span: the call's; None if that is the current one.
+    """
+    if _mode == "off":
+        return {}
+    url = request.url
+    is_own = routing.endpoint_kind(url.host, url.path, pinned=False) in OWN_KINDS
+    if not is_own and _mode != "on":
+        return {}
+    if "traceparent" in request.headers:
+        return {}  # the program's
+    library = type(request).__module__.partition(".")[0]
+    if not network.leaves_the_body_alone(auth) or not network.is_reached_by_httpx(http_client, url, library):
+        return {}
+    if not isinstance(request.stream, sys.modules[library].ByteStream):
+        return {}  # read from a file while it is sent: after a redirect it could not be sent again
+    headers = headers_of(span, with_baggage=is_own)
+    if any(name in request.headers for name in headers):
+        return {}
+    request.headers.update(headers)
+    return headers
+
+
+def take_from(request: Any, added: Mapping[str, str]) -> None:
+    """Take it away again; not what an instrumentation beneath has put in its place."""
+    for name, value in added.items():
+        if request.headers.get(name) == value:
+            del request.headers[name]
+
+
+def headers_of(span: Any, *, with_baggage: bool) -> Dict[str, str]:
+    """The headers that tell of a span, the current one if None, and of the program's baggage."""
+    from opentelemetry import baggage, context, propagate, trace
+
+    current = context.get_current() if span is None else trace.set_span_in_context(span)
+    headers: Dict[str, str] = {}
+    if trace.get_current_span(current).get_span_context().is_valid:
+        propagate.inject(headers, current if with_baggage else baggage.clear(current))
+    return headers

@@ -1,0 +1,1 @@
+"""What the user has set: the environment and one ``.env``, read once into values that know their source."""

@@ -1,0 +1,1 @@
+"""How a process is entered, and what every process pays. The standard library alone, until something is activated."""

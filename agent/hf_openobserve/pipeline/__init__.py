@@ -1,0 +1,1 @@
+"""From the first client to the disk: what is made when something is to be recorded, and who owns it."""
