@@ -98,6 +98,8 @@ gc.disable()
 synchronously(clients[0])
 if CLIENT == "openai" or hasattr(clients[1], "close"):
     asyncio.run(asynchronously(clients[1]))
+sys.stdout.flush()
+os._exit(0)  # Python 3.13.0 crashes where its last collection meets that many waiting generators, without the agent too
 """
 
 
