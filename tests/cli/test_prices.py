@@ -108,3 +108,37 @@ def test_a_list_that_cannot_be_used_is_said(env, tmp_path):
     done = outboxes.invoke(["prices"], {**env, "OPENOBSERVE_HF_PRICES": str(tmp_path / "none.json")})
     assert "No such file" in done.stderr
     assert done.stdout.startswith("package")
+
+
+def test_which_calls_of_the_outbox_have_a_price(env, tmp_path):
+    prices = tmp_path / "mine.json"
+    prices.write_text(json.dumps({"per_million_tokens": {OSS: {"groq": {"input": 1, "output": 1}}}}))
+    env = {**env, "OPENOBSERVE_HF_PRICES": str(prices), "OPENOBSERVE_HF_OUTBOX_DIR": str(tmp_path / "outbox")}
+    assert json.loads(outboxes.invoke(["prices", "--json"], env).stdout)["outbox"] == {
+        "calls": 0,
+        "priced": 0,
+        "unpriced": [],
+    }
+
+    def routed(provider, **more):
+        names = {"hf.model.base": OSS, "hf.provider.served": provider, "llm.observation.type": "GENERATION"}
+        counts = {"gen_ai.usage.input_tokens": 30, "gen_ai.usage.output_tokens": 12}
+        return outboxes.call(OSS, more={**names, **counts}, **more)
+
+    served = ("groq", "groq", "unlisted", "unlisted", "hf-inference")
+    outboxes.leave(
+        tmp_path / "outbox",
+        "local",
+        *map(routed, served),
+        outboxes.failed_call(),
+        routed("nobody", tokens=None),
+    )
+    shown = json.loads(outboxes.invoke(["prices", "--json"], env).stdout)["outbox"]
+    assert (shown["calls"], shown["priced"]) == (5, 2)
+    assert [(one["model"], one["provider"], one["calls"]) for one in shown["unpriced"]] == [
+        (OSS, "unlisted", 2),
+        (OSS, "hf-inference", 1),
+    ]
+    text = outboxes.invoke(["prices"], env).stdout
+    assert "Of 5 calls in the outbox that count tokens, 2 have a price." in text
+    assert f"without one: {OSS} at unlisted, calls: 2" in text

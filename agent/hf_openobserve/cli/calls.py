@@ -37,7 +37,9 @@ COLUMNS = (
     "gen_ai_response_model",
     "llm_request_parameters_model",
     "gen_ai_request_model",
+    "hf_model_base",
     "hf_provider_served",
+    "hf_provider_requested",
     "server_address",
     *_TOKEN_COLUMNS,
     "gen_ai_usage_cost",
@@ -81,6 +83,10 @@ class Call(NamedTuple):
     answered_by: Optional[str]
     served_by: Optional[str]
     """The provider that the router named, else the server's address."""
+    base_model: Optional[str]
+    """The Hub's id, where the call went to Hugging Face."""
+    provider: Optional[str]
+    """The provider that the router named, else the one that was asked for."""
     tokens: Tuple[Optional[int], ...]
     """In the order of ``TOKENS``."""
     cost: Optional[float]
@@ -175,6 +181,8 @@ def of_row(row: Mapping[str, Any]) -> Call:
         model=asked_for or answered_by or UNKNOWN_MODEL,
         answered_by=answered_by,
         served_by=_text(row, "hf_provider_served", "server_address"),
+        base_model=_text(row, "hf_model_base"),
+        provider=_text(row, "hf_provider_served", "hf_provider_requested"),
         tokens=tuple(_number(row.get(column)) for column in _TOKEN_COLUMNS),
         # The server stores -0.0 where it knows no price.
         cost=0.0 if failed else cost or None,

@@ -6,12 +6,12 @@ import datetime as dt
 import json
 import os
 import sys
-from decimal import Decimal, InvalidOperation
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import click
 
-from hf_openobserve.cli import contents, outbox
+from hf_openobserve.cli import calls, contents, outbox, router_models
 from hf_openobserve.config import prices
 from hf_openobserve.config.prices import Price, PriceList
 from hf_openobserve.outbox import pricing
@@ -19,9 +19,9 @@ from hf_openobserve.outbox.directory import OutboxUnavailableError
 from hf_openobserve.process import diagnostics
 from hf_openobserve.wire.routing import split_model
 
-ROUTER_MODELS = "https://router.huggingface.co/v1/models"
-TIMEOUT_S = 30
-_MOST_BYTES = 32 * 1024 * 1024
+if TYPE_CHECKING:
+    from hf_openobserve.config.settings import Settings
+
 _FAR_OFF = 100
 """Times the price of another provider of the same model, or of the same one before: it is a mistake, of a unit say."""
 
@@ -38,7 +38,7 @@ class Source(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.pass_context
 def prices_command(context: click.Context, as_json: bool) -> None:
-    """Show the price lists, in the order in which they count (docs/cost.md).
+    """Show the price lists, in the order in which they count (docs/cost.md), and which calls of the outbox they price.
 
     \b
     hf-openobserve prices
@@ -48,13 +48,15 @@ def prices_command(context: click.Context, as_json: bool) -> None:
     \b
     The shape of --json:
     {"lists": [{"name", "path" or null, "date", "currency", "models", "prices",
-       "hosts", "age_days" or null, "problems": [text]}]}
+       "hosts", "age_days" or null, "problems": [text]}],
+     "outbox": {"calls", "priced", "unpriced": [{"model", "provider", "calls"}]}}
     """  # noqa: D301 - click looks for the character
     if context.invoked_subcommand is not None:
         return
     lists = [_as_json(source) for source in sources()]
+    covered = _coverage(outbox.load_settings())
     if as_json:
-        click.echo(json.dumps({"lists": lists}, indent=2))
+        click.echo(json.dumps({"lists": lists, "outbox": covered}, indent=2))
         return
     for one in lists:
         age = "" if one["age_days"] is None else f", {one['age_days']} days old"
@@ -64,6 +66,13 @@ def prices_command(context: click.Context, as_json: bool) -> None:
         click.echo(f"{one['name']}{dated}: {one['prices']:,} prices of {one['models']:,} models{hosts}{where}")
         for problem in one["problems"]:
             click.echo(f"  left out: {contents.one_line(problem)}")
+    if covered["calls"]:
+        click.echo(
+            f"\nOf {covered['calls']:,} calls in the outbox that count tokens, {covered['priced']:,} have a price."
+        )
+    for one in covered["unpriced"]:
+        place = f" at {contents.one_line(one['provider'])}" if one["provider"] else ""
+        click.echo(f"  without one: {contents.one_line(one['model'])}{place}, calls: {one['calls']:,}")
 
 
 @prices_command.command("check")
@@ -99,7 +108,7 @@ def check_command(model: str) -> None:
 
 
 @prices_command.command("update")
-@click.option("--url", default=ROUTER_MODELS, show_default=True, help="Where the router lists its models.")
+@click.option("--url", default=router_models.URL, show_default=True, help="Where the router lists its models.")
 def update_command(url: str) -> None:
     """Take today's list from Hugging Face's router: no key is sent. It goes before the package's own.
 
@@ -107,7 +116,7 @@ def update_command(url: str) -> None:
     """
     try:
         path = pricing.updated_path()
-        answer = _get(url)
+        answer = router_models.fetch(url)
         taken, refused = from_router(answer, _before())
         _write(path, taken)
     except (OSError, ValueError, OutboxUnavailableError) as error:
@@ -137,6 +146,19 @@ def sources() -> Iterator[Source]:
     yield Source("package", None, prices.bundled())
 
 
+def _coverage(settings: Settings) -> Dict[str, Any]:
+    """Which of the outbox's calls have a price, of those that one is asked for: they have not failed, and count tokens."""
+    reading = calls.read(contents.roots(None, settings), priced=pricing.Pricing(settings.prices))
+    contents.say("prices", reading.unread)
+    asked = [call for call in reading.calls if call.error_type is None and call.tokens[0] is not None]
+    unpriced = calls.by_provider(call for call in asked if call.cost is None)
+    return {
+        "calls": len(asked),
+        "priced": sum(call.cost is not None for call in asked),
+        "unpriced": [{name: one[name] for name in ("model", "provider", "calls")} for one in unpriced],
+    }
+
+
 def from_router(answer: Any, before: PriceList) -> Tuple[Dict[str, Dict[str, Dict[str, Decimal]]], List[str]]:
     """(model -> provider -> price of a million tokens, what was refused) of an answer of the router's ``/v1/models``.
 
@@ -144,15 +166,9 @@ def from_router(answer: Any, before: PriceList) -> Tuple[Dict[str, Dict[str, Dic
     """
     taken: Dict[str, Dict[str, Dict[str, Decimal]]] = {}
     refused: List[str] = []
-    for model in _list(_member(answer, "data")):
-        name = _member(model, "id")
-        found: Dict[str, Tuple[Decimal, Decimal]] = {}
-        for provider in _list(_member(model, "providers")):
-            offered_by, asked = _member(provider, "provider"), _member(provider, "pricing")
-            amounts = _amount(_member(asked, "input")), _amount(_member(asked, "output"))
-            if isinstance(offered_by, str) and amounts[0] is not None and amounts[1] is not None:
-                found[offered_by] = amounts[0], amounts[1]
-        for offered_by, price in found.items() if isinstance(name, str) else ():
+    for name, offered in router_models.offers(answer).items():
+        found = {provider: offer.price for provider, offer in offered.items() if offer.price is not None}
+        for offered_by, price in found.items():
             before_of_model = before.models.get(name.lower(), {})
             own = before_of_model.get(offered_by.lower())
             others = [(old.input, old.output) for old in ([own] if own else before_of_model.values())]
@@ -173,16 +189,6 @@ def _is_far_off(price: Tuple[Decimal, Decimal], other: Tuple[Decimal, Decimal]) 
     )
 
 
-def _amount(value: Any) -> Optional[Decimal]:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        return None
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() and 0 <= amount < 10**6 else None
-
-
 def _before() -> PriceList:
     known = [source.prices for source in sources()]
     models: Dict[str, Dict[str, Price]] = {}
@@ -190,22 +196,6 @@ def _before() -> PriceList:
         for model, provider, price in listed.entries():
             models.setdefault(model, {})[provider] = price
     return PriceList(models)
-
-
-def _get(url: str) -> Any:
-    """Raises OSError and ValueError."""
-    import requests
-
-    # No netrc: the list needs no key, and whoever answers must not get one. The proxies of the environment count.
-    with requests.get(url, timeout=TIMEOUT_S, stream=True, auth=lambda request: request) as response:
-        if response.status_code != 200:
-            raise ValueError(f"answers {response.status_code}")
-        body = b""
-        for piece in response.iter_content(65536):
-            body += piece
-            if len(body) > _MOST_BYTES:
-                raise ValueError("answers without end")
-    return json.loads(body, parse_float=Decimal)
 
 
 def _write(path: str, taken: Dict[str, Dict[str, Dict[str, Decimal]]]) -> None:
@@ -244,14 +234,6 @@ def _as_json(source: Source) -> Dict[str, Any]:
 
 def _day(text: str) -> dt.date:
     return dt.datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=dt.timezone.utc).date()
-
-
-def _member(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, dict) else None
-
-
-def _list(value: Any) -> List[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _complain(text: str) -> None:

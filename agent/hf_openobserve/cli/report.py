@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional
 
 import click
 
-from hf_openobserve.cli import contents, outbox, page
+from hf_openobserve.cli import advice, contents, outbox, page, router_models
 from hf_openobserve.cli.calls import (
     COUNTED,
     Call,
@@ -82,6 +82,12 @@ def seconds(_: click.Context, option: click.Parameter, value: Optional[str]) -> 
     help="Write a page for a browser instead: one file, which loads nothing from a network.",
 )
 @click.option("--no-content", is_flag=True, help="Leave prompts and answers out of that page.")
+@click.option(
+    "--advise",
+    is_flag=True,
+    help="Which provider of Hugging Face's router each model is best asked of: asks the router for its list.",
+)
+@click.option("--url", default=router_models.URL, show_default=True, help="Where the router lists its models.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def report_command(
     directory: Optional[str],
@@ -90,6 +96,8 @@ def report_command(
     one_by_one: bool,
     page_path: Optional[str],
     no_content: bool,
+    advise: bool,
+    url: str,
     as_json: bool,
 ) -> None:
     """Show calls: per model, one by one with --calls, or as a page to look at with --html.
@@ -98,6 +106,7 @@ def report_command(
     hf-openobserve report
     hf-openobserve report --html calls.html
     hf-openobserve report --html calls.html --from openobserve --since 1d
+    hf-openobserve report --advise --from openobserve --since 7d
 
     The outbox holds what no server has accepted yet; without a destination, everything. It can be read while programs
     write to it. From OpenObserve come the calls of all services in the configured stream, the newest 50,000 of more.
@@ -108,12 +117,15 @@ def report_command(
     The page has charts, errors with remedies and a table of the newest 10,000 calls to filter, each with its prompt and answer
     where they were captured; it is readable for its owner alone (0600).
 
+    --advise shows, of each provider that answered a model 30 times or more, what its calls cost and took, beside what the
+    router publishes, and what ":cheapest" would have saved.
+
     Exit status: 0; 1 if something in the outbox is not ours to read, as standard error says; 2 if OpenObserve cannot be
     asked or the page cannot be written.
 
     \b
     The shape of --json ("calls" inside "models" is a number; the list of calls
-    is there with --calls; times are UTC, durations microseconds):
+    is there with --calls, "advice" with --advise; times are UTC, durations microseconds):
     {"outboxes": [path], "openobserve": {"url", "organization", "stream"} or null,
      "since": time or null, "older_left_out": true or false,
      "models": [{"model", "answered_by": [model], "calls", "errors",
@@ -123,6 +135,12 @@ def report_command(
      "total": {as one of "models", without "model" and "answered_by"},
      "costs": [{"model", "provider", "calls", "cost"}],
      "other_spans": number, "unreadable_segments": number, "html": path or null,
+     "advice": [{"model", "providers": [{"provider", "calls",
+         "cost_per_million", "first_token_s", "tokens_per_second",
+         "rate_limited", "published": {"price": [input, output],
+         "first_token_s", "tokens_per_second", "is_live"} or null}],
+       "cheapest": {"provider", "prompt_tokens", "completion_tokens", "price",
+         "paid", "would_cost", "saved"} or null}],
      "calls": [{"time", "service", "model", "answered_by", "served_by",
        "duration_us", "time_to_first_token_s", "tokens_per_second",
        "tokens": {"prompt", "completion", "total", "cached", "reasoning"},
@@ -149,11 +167,16 @@ def report_command(
         found = _from_outbox(contents.roots(directory, settings), since_ns, Pricing(settings.prices))
     if page_path is not None:
         _write_page(page_path, found.reading.calls, page.Origin(found.name, since_ns, now_ns), with_content)
+    advised = _advice(found.reading.calls, url) if advise else []
     if as_json:
         shown = {**found.as_dictionary(), **figures(found.reading, since_ns, one_by_one), "html": page_path}
+        if advise:
+            shown["advice"] = [advice.as_dictionary(one) for one in advised]
         click.echo(json.dumps(shown, indent=2))
     elif page_path is not None:
         click.echo(f"{_counted(len(found.reading.calls), 'call')} in {page_path}")
+    elif advise:
+        _show_advice(outbox.plain_console(), advised)
     else:
         if found.reading.calls and one_by_one:
             _show_calls(found.reading.calls)
@@ -215,6 +238,17 @@ def _from_openobserve(settings: Settings, since_ns: int, now_ns: int, with_conte
     if stored.older_left_out:
         _complain(f"only the newest {_counted(len(stored.calls), 'call')} were read: shorten --since")
     return Found(Reading(stored.calls, 0, contents.Unread()), [], place, stored.older_left_out)
+
+
+def _advice(calls: Sequence[Call], url: str) -> List[advice.Advice]:
+    if not advice.advise(calls, {}):
+        return []  # the router need not be asked
+    try:
+        offers = router_models.offers(router_models.fetch(url))
+    except (OSError, ValueError) as error:
+        _complain(f"{url}: {error}; only what was measured is shown")
+        offers = {}
+    return advice.advise(calls, offers)
 
 
 def _write_page(path: str, calls: Sequence[Call], origin: page.Origin, with_content: bool) -> None:
@@ -291,6 +325,61 @@ def _show_costs(console: Console, calls: Sequence[Call]) -> None:
         table.add_row(cost_text(total), f"{sum(one['calls'] for one in costs):,}", "all", "")
     console.print()
     console.print(table)
+
+
+def _show_advice(console: Console, advised: Sequence[advice.Advice]) -> None:
+    if not advised:
+        console.print(
+            f"No provider of Hugging Face's router answered {advice.ENOUGH} calls of one model: nothing is advised.",
+            soft_wrap=True,
+        )
+    for one in advised:
+        console.print(contents.one_line(one.model))
+        table = outbox.plain_table()
+        table.add_column("provider", overflow="fold")
+        for title in ("calls", "cost of 1M tokens", "first token", "tokens/s", "429"):
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("published: price of 1M, first token, tokens/s", overflow="fold")
+        for measured in one.providers:
+            table.add_row(*_measured(measured))
+        console.print(table)
+        if one.cheaper is not None:
+            console.print(_saving(one.cheaper), soft_wrap=True)
+        console.print()
+
+
+def _measured(measured: advice.Measured) -> List[str]:
+    return [
+        contents.one_line(measured.provider),
+        f"{measured.calls:,}",
+        "-" if measured.cost_per_million is None else cost_text(measured.cost_per_million),
+        _seconds_text(measured.first_token_s),
+        _pace_text(measured.tokens_per_second),
+        f"{measured.rate_limited:.0%}",
+        "-" if measured.published is None else _published(measured.published),
+    ]
+
+
+def _published(offer: router_models.Offer) -> str:
+    price = "-" if offer.price is None else " + ".join(f"{amount:f}" for amount in offer.price)
+    return f"{price}, {_seconds_text(offer.first_token_s)}, {_pace_text(offer.tokens_per_second)}"
+
+
+def _seconds_text(seconds: Optional[float]) -> str:
+    return duration_text(None if seconds is None else seconds * 1e6)
+
+
+def _pace_text(tokens_per_second: Optional[float]) -> str:
+    return "-" if tokens_per_second is None else f"{tokens_per_second:,.0f}"
+
+
+def _saving(cheaper: advice.Cheaper) -> str:
+    sent, received = cheaper.price
+    return (
+        f":cheapest would have saved {cheaper.saved:.0%}: {cheaper.prompt_tokens:,} tokens x {sent:g} + "
+        f"{cheaper.completion_tokens:,} tokens x {received:g} for a million at {contents.one_line(cheaper.provider)} is "
+        f"{cost_text(cheaper.would_cost)} USD, and {cost_text(cheaper.paid)} was paid."
+    )
 
 
 def _show_errors(console: Console, models: Sequence[Tuple[str, List[Call]]]) -> None:
