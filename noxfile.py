@@ -146,10 +146,11 @@ def frameworks(session: nox.Session) -> None:
 
 @nox.session(python="3.12")
 def instrumentors(session: nox.Session) -> None:
-    """Other instrumentors under the wrapper, each with its library: as under the stock distro."""
+    """Other instrumentors and tools, each with its library: as under the stock distro, and one row for a call."""
     env = {"HF_OPENOBSERVE_INSTRUMENTORS": "1"}
     session.install("-q", ".", *TEST_TOOLS, "openai", "-r", f"{INSTRUMENTORS}/requirements.txt")
-    session.run("python", "-m", "pytest", "-v", "-n", "2", INSTRUMENTORS, *session.posargs, env=env)
+    tests = (INSTRUMENTORS, "tests/e2e/test_official_sdk.py")
+    session.run("python", "-m", "pytest", "-v", "-n", "2", *tests, *session.posargs, env=env)
 
 
 @nox.session(python="3.12")

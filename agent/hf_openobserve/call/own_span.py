@@ -10,7 +10,7 @@ from openinference.instrumentation import OITracer
 from opentelemetry import context, trace
 from opentelemetry.trace import Status, StatusCode
 
-from hf_openobserve.call import open_calls, unsampled
+from hf_openobserve.call import announcement, open_calls, unsampled
 from hf_openobserve.call.call import Call
 from hf_openobserve.process import diagnostics
 
@@ -67,7 +67,7 @@ class OwnSpan:
 
     def enter(self) -> None:
         """Make it the current span. Nothing of the context outlives the sending: the answer is read anywhere."""
-        self._token = context.attach(trace.set_span_in_context(self._span))
+        self._token = context.attach(announcement.context_of(self._span))
 
     def leave(self) -> None:
         """Make the one before it the current one again."""

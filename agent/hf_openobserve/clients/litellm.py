@@ -382,9 +382,11 @@ class _Unrecorded:
 
     def enter(self) -> None:
         """Make it the current span."""
-        from opentelemetry import context, trace
+        from opentelemetry import context
 
-        self._token = context.attach(trace.set_span_in_context(self._span))
+        from hf_openobserve.call import announcement
+
+        self._token = context.attach(announcement.context_of(self._span))
 
     def leave(self) -> None:
         """Make the one before it the current one again."""

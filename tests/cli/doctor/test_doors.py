@@ -158,6 +158,7 @@ def test_the_installation(found, expected):
         ("ddtrace", "green", "its sitecustomize runs ours as well"),
         ("traceloop-sdk", "green", "its instrumentation makes the row"),
         ("openobserve-telemetry-sdk", "green", "it delivers the row itself"),
+        ("openobserve-python-sdk", "green", "it delivers the row itself"),
     ],
 )
 def test_other_tools(distribution, level, sentence):

@@ -41,7 +41,7 @@ _TOOLS = (
     _Tool("traceloop", ["traceloop-sdk"], GREEN, _GIVES_WAY),
     _Tool(
         "OpenObserve's SDK",
-        ["openobserve-telemetry-sdk", "openobserve"],
+        ["openobserve-python-sdk", "openobserve-telemetry-sdk", "openobserve"],
         GREEN,
         "where the program initializes it and instruments OpenAI with it, it delivers the row itself, and the agent "
         "leaves it alone",

@@ -14,7 +14,7 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
-from hf_openobserve.call import open_calls, own_span, unsampled
+from hf_openobserve.call import announcement, open_calls, own_span, unsampled
 from hf_openobserve.call.call import Call
 from hf_openobserve.call.own_span import OwnSpan
 from hf_openobserve.call.stream_timing import StreamTiming
@@ -114,7 +114,7 @@ class Unrecorded:
 
     def __init__(self, client: Any, span: Any) -> None:
         self.client = client
-        self._token = context_api.attach(context_api.set_value(_KEY, self, trace.set_span_in_context(span)))
+        self._token = context_api.attach(context_api.set_value(_KEY, self, announcement.context_of(span)))
 
     would_ask = False
 
@@ -174,7 +174,7 @@ class Task:
         self._request_attributes: Dict[str, Any] = {}
         self._result_attributes: Dict[str, Any] = {}
         self._over = False
-        self._token = context_api.attach(context_api.set_value(_KEY, self, trace.set_span_in_context(span)))
+        self._token = context_api.attach(context_api.set_value(_KEY, self, announcement.context_of(span)))
 
     @property
     def _model(self) -> Optional[str]:
