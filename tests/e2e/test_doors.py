@@ -53,6 +53,9 @@ def test_the_wrapper_selects_us_though_the_stock_distro_is_installed(env, tmp_pa
 def test_another_distro_that_is_asked_for_is_respected(env, tmp_path, openobserve, how):
     env.update({"OTEL_TRACES_EXPORTER": "openobserve", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"})
     env["OTEL_SERVICE_NAME"] = "theirs"
+    prices = tmp_path / "prices.json"
+    prices.write_text('{"per_million_tokens": {"meta-llama/Llama-3.1-8B-Instruct": {"*": {"input": 1, "output": 2}}}}')
+    env["OPENOBSERVE_HF_PRICES"] = str(prices)
     script = tmp_path / "program.py"
     script.write_text(CALL + "\nfrom opentelemetry import trace\nprint(type(trace.get_tracer_provider()).__module__)\n")
     command = list(harness.command("wrapper", sys.executable, [str(script)]))
@@ -73,6 +76,8 @@ def test_another_distro_that_is_asked_for_is_respected(env, tmp_path, openobserv
         (row,) = rows
         assert row["llm_request_parameters_model"] == "meta-llama/Llama-3.1-8B-Instruct"
         assert row.get("service_telemetry_distro_name") is None, "our exporter, their distro"
+        sent, received = row["gen_ai_usage_input_tokens"], row["gen_ai_usage_output_tokens"]
+        assert row["gen_ai_usage_cost"] == pytest.approx((sent + 2 * received) / 1e6) != 0
 
 
 @pytest.mark.matrix

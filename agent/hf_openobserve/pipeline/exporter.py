@@ -21,9 +21,11 @@ from hf_openobserve.call import open_calls
 from hf_openobserve.config import settings
 from hf_openobserve.openobserve import certificates
 from hf_openobserve.openobserve.ingest import SERVER_DERIVED, Client
+from hf_openobserve.outbox.pricing import Pricing
 from hf_openobserve.pipeline.span_reader import SpanReader
 from hf_openobserve.process import diagnostics
 from hf_openobserve.row import columns
+from hf_openobserve.row.cost_columns import LLM_ROW
 from hf_openobserve.row.record import SpanRecord
 
 
@@ -57,6 +59,7 @@ class OpenObserveSpanExporter(OTLPSpanExporter):
         self._masking = privacy.build_policy(
             capture_content=loaded.capture_content, environ=os.environ, secrets=loaded.secrets, pattern=loaded.mask
         )
+        self._pricing = Pricing(loaded.prices)
         self._span_reader = SpanReader(lambda attributes: privacy.mask_resource(attributes, self._masking))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -71,6 +74,10 @@ class OpenObserveSpanExporter(OTLPSpanExporter):
         record = self._span_reader.read(span)
         record = privacy.shorten(record, self._masking)
         record = columns.apply(record, open_calls.take(record.trace_id, record.span_id))
+        if LLM_ROW in record.attributes:
+            lasted = record.end_time_unix_nano - record.start_time_unix_nano
+            cost = diagnostics.guarded("cost", self._pricing.columns, record.attributes, lasted, default={})
+            record.attributes.update(cost)
         record = privacy.apply(record, self._masking)
         if old_server:
             for name in SERVER_DERIVED:

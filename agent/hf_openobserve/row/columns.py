@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 from hf_openobserve.process import diagnostics
 from hf_openobserve.row import conversation
 from hf_openobserve.row.conversation import json_object
-from hf_openobserve.row.cost_columns import COST
+from hf_openobserve.row.cost_columns import COST, LLM_COST
 from hf_openobserve.row.record import (
     CUT_BYTES,
     KIND_CLIENT,
@@ -384,6 +384,7 @@ def _told_cost(usage: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
         return {}
     return {
         COST: float(amount),
+        LLM_COST: float(amount),
         COST + ".amount": float(amount),
         COST + ".currency": "USD",
         COST + ".source": "provider",

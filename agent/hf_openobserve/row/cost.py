@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
 
 from hf_openobserve.config.prices import PriceList
-from hf_openobserve.row.cost_columns import COST
+from hf_openobserve.row.cost_columns import COST, LLM_COST
 
 BILLED_BY_TIME = "hf-inference"
 """Hugging Face's own provider: it bills the seconds that a call computes, which no answer tells."""
@@ -77,6 +77,8 @@ def _as_columns(cost: Cost, prices: PriceList) -> Dict[str, Any]:
     found: Dict[str, Any] = {COST: float(cost.total)}
     if cost.input is not None and cost.output is not None:
         found[COST + ".input"], found[COST + ".output"] = float(cost.input), float(cost.output)
+        found["llm.cost.prompt"], found["llm.cost.completion"] = float(cost.input), float(cost.output)
+    found[LLM_COST] = float(cost.total)
     found[COST + ".amount"] = float(cost.total)
     found[COST + ".currency"] = prices.currency
     found[COST + ".source"] = "local"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 COST = "gen_ai.usage.cost"
+LLM_COST = "llm.cost.total"
+"""OpenInference's name of the same; the server reads the other one."""
 LLM_ROW = "llm.observation.type"
 """Has every row of a call to a model. A framework's span around it may have its tokens, and costs nothing more."""
 NEEDED = (

@@ -80,6 +80,9 @@ def test_the_users_list_goes_before_the_routers_and_that_before_the_packages(fil
         "gen_ai.usage.cost.currency": "USD",
         "gen_ai.usage.cost.source": "local",
         "hf.cost.price_date": "2026-11-29",
+        "llm.cost.total": 0.001,
+        "llm.cost.prompt": 0.0008,
+        "llm.cost.completion": 0.0002,
     }
     assert added(Pricing(file({"per_hour": {"one.example": 2}})), {**CALL, "server.address": "one.example"})[
         "gen_ai.usage.cost"

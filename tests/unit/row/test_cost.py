@@ -49,6 +49,9 @@ def local(total, for_input, for_output, currency="USD", date="2026-11-28"):
         "gen_ai.usage.cost.currency": currency,
         "gen_ai.usage.cost.source": "local",
         "hf.cost.price_date": date,
+        "llm.cost.total": total,
+        "llm.cost.prompt": for_input,
+        "llm.cost.completion": for_output,
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -119,6 +122,7 @@ def test_a_dedicated_endpoint_is_paid_by_the_hour():
         "gen_ai.usage.cost.currency": "EUR",
         "gen_ai.usage.cost.source": "local",
         "hf.cost.price_date": "2026-11-02",
+        "llm.cost.total": 0.0025,
         "hf.cost.basis": "endpoint_time",
     }
     assert cost.columns(attributes, 10**9, [], [GENERAL]) == {}
