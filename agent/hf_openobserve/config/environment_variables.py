@@ -92,6 +92,21 @@ OPENOBSERVE_HF_EXIT_TIMEOUT_S = "OPENOBSERVE_HF_EXIT_TIMEOUT_S"
 Seconds the exit of the program may be delayed by one last delivery attempt. Default: 1.
 """
 
+OPENOBSERVE_HF_FLUSH = "OPENOBSERVE_HF_FLUSH"
+"""
+.. envvar:: OPENOBSERVE_HF_FLUSH
+
+When what was recorded is waited for: ``each`` before each answer of a function, or else at the end of each call, at most
+``OPENOBSERVE_HF_EXIT_TIMEOUT_S``; ``exit`` at the end of the process alone; ``auto``: ``each`` where the platform freezes a
+process between invocations, as ``AWS_LAMBDA_RUNTIME_API``, ``K_SERVICE`` or ``FUNCTIONS_WORKER_RUNTIME`` tell. Default:
+``auto``.
+"""
+
+AWS_LAMBDA_RUNTIME_API = "AWS_LAMBDA_RUNTIME_API"
+K_SERVICE = "K_SERVICE"
+FUNCTIONS_WORKER_RUNTIME = "FUNCTIONS_WORKER_RUNTIME"
+"""Set by AWS Lambda, by Cloud Run and Knative, by Azure Functions: the process is frozen, or may be, while it answers nothing."""
+
 OPENOBSERVE_HF_CAPTURE_CONTENT = "OPENOBSERVE_HF_CAPTURE_CONTENT"
 """
 .. envvar:: OPENOBSERVE_HF_CAPTURE_CONTENT

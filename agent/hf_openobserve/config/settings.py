@@ -34,6 +34,11 @@ SHORTEST_SECRET = 8
 """Characters. Masking ``EMPTY``, ``none`` or ``ollama``, which stand in OPENAI_API_KEY for local servers, wherever
 they occur would spoil prompts and columns, and hide nothing."""
 
+FLUSH_MODES = ("auto", "each", "exit")
+"""When a delivery is waited for: as the platform tells, before each answer, at the end of the process alone."""
+
+_FREEZING = (names.AWS_LAMBDA_RUNTIME_API, names.K_SERVICE, names.FUNCTIONS_WORKER_RUNTIME)
+
 _NO_OTHER_EXPORTERS = ("otlp", "openobserve", "otlp_proto_http", "otlp_proto_grpc", "none")
 """Names of ``opentelemetry_traces_exporter`` that mean the agent's one delivery, and the one that switches it off."""
 
@@ -53,6 +58,10 @@ class Settings:
     window_s: Optional[float] = DEFAULT_MAX_AGE_H * 3600
     """Seconds after its start in which the server takes a span; None: always, or nothing is known of this server."""
     exit_timeout_s: float = DEFAULT_EXIT_TIMEOUT_S
+    flush: str = "exit"
+    """``each`` or ``exit``: what ``auto`` comes to here."""
+    platform: str = ""
+    """The variable that says which platform freezes this process between invocations; empty: none does."""
     capture_content: bool = True
     mask: str = ""
     """A regular expression of the user's; empty: none."""
@@ -105,6 +114,7 @@ def _load(variables: Variables, script_dir: Optional[str]) -> Settings:
     outbox_max_mb = variables.number(names.OPENOBSERVE_HF_OUTBOX_MAX_MB, DEFAULT_OUTBOX_MAX_MB, unit="MiB")
     max_age_h = variables.number(names.OPENOBSERVE_HF_MAX_AGE_H, DEFAULT_MAX_AGE_H, unit="hours", zero=True)
     exit_timeout_s = variables.number(names.OPENOBSERVE_HF_EXIT_TIMEOUT_S, DEFAULT_EXIT_TIMEOUT_S, zero=True)
+    flush, platform = _flush(variables)
     outbox_dir = variables.absolute(variables.value(names.OPENOBSERVE_HF_OUTBOX_DIR))
     capture_content = _capture_content(variables)
     mask = _mask(variables)
@@ -141,6 +151,8 @@ def _load(variables: Variables, script_dir: Optional[str]) -> Settings:
         # The rule is OpenObserve's: a Collector takes every span.
         window_s=max_age_h * 3600 if max_age_h and destination.kind == "openobserve" else None,
         exit_timeout_s=exit_timeout_s,
+        flush=flush,
+        platform=platform,
         capture_content=capture_content,
         mask=mask,
         stream_usage=stream_usage,
@@ -156,6 +168,18 @@ def _load(variables: Variables, script_dir: Optional[str]) -> Settings:
         problems=problems if switched_on else (),
         notes=notes if switched_on else notes + problems,
     )
+
+
+def _flush(variables: Variables) -> Tuple[str, str]:
+    mode = variables.choice(names.OPENOBSERVE_HF_FLUSH, FLUSH_MODES, "is neither auto, each nor exit")
+    platform = next((name for name in _FREEZING if variables.value(name, also_from_file=False)), "")
+    if mode == "auto" and platform:
+        variables.notes.append(
+            f"{platform} is set: a function may be frozen once it has answered, so a delivery is waited for before "
+            f"(docs/functions.md; {names.OPENOBSERVE_HF_FLUSH}=exit: not)."
+        )
+        return "each", platform
+    return ("exit" if mode == "auto" else mode), platform
 
 
 def _capture_content(variables: Variables) -> bool:

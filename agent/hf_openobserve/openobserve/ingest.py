@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import time
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple
@@ -39,8 +40,11 @@ bytes (benchmarks/delivery.py)."""
 class Client:
     """Sends batches to one destination. Not thread-safe: it belongs to the sender thread of one process."""
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination, most_idle_s: float = math.inf) -> None:
+        """most_idle_s: a connection that has not been used for longer is not used again: its other end may be gone."""
         self.destination = destination
+        self._most_idle_s = most_idle_s
+        self._used_at = 0.0
         self._deadline = Deadline()
         self._session: Any = None
         self._version: Optional[Tuple[int, ...]] = None
@@ -219,6 +223,10 @@ class Client:
 
         :raises _UnusableFileError: a file that TLS needs cannot be used
         """
+        now = time.time()  # the monotonic clock may have stood still while the process was frozen
+        if now - self._used_at > self._most_idle_s:
+            self.close()
+        self._used_at = now
         if self._session is None:
             wrong = certificates.fault(self.destination)
             if wrong and self.destination.uses_tls:

@@ -96,9 +96,14 @@ class Metering:
             if len(self._notes) > _MOST_NOTES:
                 self._work(write=False)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something that has not been written."""
+        return bool(self._notes or self._has_news or self._unwritten)
+
     def wait_s(self) -> float:
         """Seconds until ``turn`` has something to do, or may have."""
-        if self._notes or self._has_news or self._unwritten:
+        if self.has_news:
             return max(0.01, self._due_at - time.monotonic())
         return self._interval_s
 

@@ -10,9 +10,10 @@ import signal
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Deque, Iterator, Optional, Protocol
 
 from hf_openobserve.openobserve import answers
+from hf_openobserve.openobserve.session import import_requests
 from hf_openobserve.outbox import fork_warning
 from hf_openobserve.process import diagnostics, events
 
@@ -21,11 +22,20 @@ if TYPE_CHECKING:
     from hf_openobserve.outbox.metering import Metering
 
 
+class Answer(Protocol):
+    """What the thread tells that it has tried: an ``events.Event``, or what reaches an event loop."""
+
+    def set(self) -> None:
+        """Called on the sender's thread. Raises nothing."""
+
+
 class Sender:
     """The rhythm of a delivery, and its thread."""
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: Delivery, *, at_once: bool = False) -> None:
+        """at_once: a span is not held back for others that may come: the process may be frozen soon."""
         self.delivery = delivery
+        self._at_once = at_once
         self.metering: Optional[Metering] = None
         """The numbers of the calls, written and sent by the same thread."""
         self._tuning = delivery.tuning
@@ -42,8 +52,10 @@ class Sender:
         self._lock_kind: Any = threading.Lock
         self._work = events.Event(self._new_lock)
         self._urgent = events.Event(self._new_lock)
-        self._asking: Deque[events.Event] = deque()
-        """One for each drain that waits for an answer."""
+        self._asking: Deque[Answer] = deque()
+        """One for each that waits for an answer, see ``ask``."""
+        self._asks_for_numbers = False
+        self._is_delivering = False
         self._flushes = 0
         self._no_drain_before = 0.0
         self._drained_for_s = 0.0
@@ -86,10 +98,8 @@ class Sender:
             return False
         if now < self._no_drain_before and timeout_s <= self._drained_for_s:
             return False
-        answer = events.Event(self._new_lock)
-        self._asking.append(answer)
-        self._urgent.set()
-        self._work.set()
+        answer = self.new_answer()
+        self.ask(answer)
         answered = answer.wait(timeout_s)
         drained = answered and not self.delivery.backoff.failures
         if not drained:
@@ -98,6 +108,34 @@ class Sender:
             self._no_drain_before = now + timeout_s + self._tuning.drain_again_after_s
             self._drained_for_s = timeout_s
         return drained
+
+    def owes(self, *, numbers: bool = False) -> bool:
+        """Whether something waits, or is on its way, and there is a thread to deliver it. numbers: of metrics, too."""
+        thread, metering = self._thread, self.metering
+        if thread is None or not thread.is_alive():
+            return False
+        # In this order: what is being delivered is no work any more.
+        return bool(
+            self._work.is_set()
+            or self._is_delivering
+            or self.delivery.backoff.failures
+            or (numbers and metering is not None and metering.has_news)
+        )
+
+    def ask(self, answer: Answer, *, numbers: bool = False) -> None:
+        """Have the thread deliver what waits, now. It sets ``answer`` when it has tried.
+
+        numbers: those of metrics are written before, though their interval is not over.
+        """
+        if numbers:
+            self._asks_for_numbers = True
+        self._asking.append(answer)
+        self._urgent.set()
+        self._work.set()
+
+    def new_answer(self) -> events.Event:
+        """For ``ask``: to be waited for on the calling thread, or greenlet."""
+        return events.Event(self._new_lock)
 
     def before_fork(self) -> None:
         """Called after the locks are held that a child must not inherit held by the thread."""
@@ -154,6 +192,8 @@ class Sender:
         try:
             with self.importing:
                 uninstrumented = _uninstrumented()
+                if self._at_once:  # while the first call waits for its model
+                    import_requests()
             with uninstrumented:
                 # A greenlet survives a fork, where a thread does not: in the child it is not this sender's any more.
                 me = self._thread = threading.current_thread()
@@ -168,9 +208,11 @@ class Sender:
         backoff, steps = self.delivery.backoff, self._tuning.flush_steps_s
         if not backoff.failures:  # what failed waits for its time below, though no further span comes
             self._wait(self._work, self._tuning.idle_scan_s)
-        self._wait(self._urgent, max(steps[min(self._flushes, len(steps) - 1)], backoff.wait_s()))
+        linger_s = 0.0 if self._at_once else steps[min(self._flushes, len(steps) - 1)]
+        self._wait(self._urgent, max(linger_s, backoff.wait_s()))
         if self._stopped:
             return
+        self._is_delivering = True
         # Cleared before the requests are counted: one that comes between the two is counted, or wakes the next turn.
         self._urgent.clear()
         self._work.clear()
@@ -183,6 +225,7 @@ class Sender:
                 self.delivery.failed(answers.Verdict(answers.RETRY, "an error of the agent's own"))
             self._deliver_metrics(now=bool(asking))
         self._flushes += 1
+        self._is_delivering = False
         for answer in asking:
             answer.set()
 
@@ -202,8 +245,12 @@ class Sender:
         metering = self.metering
         if metering is None:
             return
+        asks_for_numbers, self._asks_for_numbers = self._asks_for_numbers, False
         try:
-            metering.turn()
+            if asks_for_numbers:
+                metering.write()
+            else:
+                metering.turn()
             if not self.delivery.backoff.failures:  # else the same server would be asked in vain
                 metering.deliver(now=now)
         except Exception:  # noqa: BLE001 - spans go on

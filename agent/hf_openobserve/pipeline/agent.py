@@ -105,6 +105,10 @@ class Agent:
         pipeline = assembly.assemble(settings)
         _hide(pipeline, self._application_config)
         self.forks.follow_pipeline(pipeline.processor, self.shut_down)
+        if pipeline.processor.flushing is not None:
+            from hf_openobserve.pipeline import answers
+
+            answers.follow(pipeline.processor.flushing)
         atexit.unregister(self._at_exit)
         atexit.register(self._at_exit)
         return pipeline

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Callable, List, Mapping, NamedTuple, Optional
 
+from hf_openobserve.config import environment_variables as names
 from hf_openobserve.process import diagnostics
+
+_FROZEN_S = 5.0
+"""A connection that was not used for so long may have been lost while its process was frozen."""
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -69,9 +74,15 @@ def _assembled(settings: Settings, store: Any, sender: Any, exporters: List[Call
         pattern=settings.mask,
     )
     processor = RecordingProcessor(store, sender, policy, settings.exit_timeout_s)
+    if settings.flush == "each" and sender is not None:
+        from hf_openobserve.pipeline.flushing import Flushing
+
+        # Lambda ends a process without a signal: its exit handlers do not run.
+        numbers = settings.platform == names.AWS_LAMBDA_RUNTIME_API
+        processor.flushing = Flushing(sender, settings.exit_timeout_s, numbers=numbers)
     ours = provider.build(processor)
     if settings.metrics is not None and sender is not None:
-        metering = _metering(settings.metrics, store)
+        metering = _metering(settings, settings.metrics, store)
         metering.describe(privacy.mask_resource(dict(ours.resource.attributes), policy))
         sender.metering = processor.metering = metering
         metering.cost = functools.partial(_cost, sender.delivery.pricing, sender)
@@ -106,8 +117,10 @@ def _outbox(settings: Settings) -> Any:
     from hf_openobserve.outbox.pricing import Pricing
     from hf_openobserve.outbox.sender import Sender
 
-    delivery = Delivery(store, Client(settings.destination), settings.window_s, pricing=Pricing(settings.prices))
-    return store, Sender(delivery)
+    freezes = settings.flush == "each"
+    client = Client(settings.destination, _FROZEN_S if freezes else math.inf)
+    delivery = Delivery(store, client, settings.window_s, pricing=Pricing(settings.prices))
+    return store, Sender(delivery, at_once=freezes)
 
 
 def _count(metering: Metering, sender: Any, attributes: Mapping[str, Any], began: int, ended: int) -> None:
@@ -124,18 +137,18 @@ def _cost(pricing: Pricing, sender: Any, columns: Mapping[str, Any], nanoseconds
     return pricing.columns(columns, nanoseconds)
 
 
-def _metering(settings: Metrics, store: Any) -> Metering:
+def _metering(settings: Settings, metrics: Metrics, store: Any) -> Metering:
     from hf_openobserve.openobserve.ingest import Client
     from hf_openobserve.outbox import metering
     from hf_openobserve.outbox.memory import MemoryStore
 
     return metering.of(
         MemoryStore() if isinstance(store, MemoryStore) else store.metrics(),
-        Client(settings.destination),
-        settings.interval_s,
-        is_delta=settings.is_delta,
-        legacy=settings.legacy,
-        optional=not settings.is_asked_for,
+        Client(metrics.destination, _FROZEN_S if settings.flush == "each" else math.inf),
+        metrics.interval_s,
+        is_delta=metrics.is_delta,
+        legacy=metrics.legacy,
+        optional=not metrics.is_asked_for,
     )
 
 

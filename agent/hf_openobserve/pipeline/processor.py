@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hf_openobserve.outbox.metering import Metering
     from hf_openobserve.outbox.sender import Sender
     from hf_openobserve.outbox.store import DirectoryStore
+    from hf_openobserve.pipeline.flushing import Flushing
 
 
 DISK_AGAIN_AFTER_S = 5.0
@@ -61,6 +62,8 @@ class RecordingProcessor(SpanProcessor):
         self.sender = sender
         self.metering: Optional[Metering] = None
         """Takes the numbers of the calls, where metrics are made."""
+        self.flushing: Optional[Flushing] = None
+        """Waits for deliveries, where the process may be frozen when it has answered."""
         self.policy = policy
         self.exit_timeout_s = exit_timeout_s
         self._falling_back = threading.Lock()
@@ -102,6 +105,9 @@ class RecordingProcessor(SpanProcessor):
             self._interrupted.append(ending or _Ending(span))
             diagnostics.swallowed("on_end")
             self._interrupted.pop()
+        else:
+            if self.flushing is not None and _is_call(span):
+                diagnostics.guarded("after a call", self.flushing.after_call)
 
     def _end(self, ending: _Ending) -> None:
         context = ending.span.get_span_context()

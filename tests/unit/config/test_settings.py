@@ -111,6 +111,27 @@ def test_propagate(value, expected, problems):
     assert (it.propagate, len(it.problems)) == (expected, problems)
 
 
+@pytest.mark.parametrize(
+    ("environ", "expected", "platform", "notes"),
+    [
+        ({}, "exit", "", 0),
+        ({"OPENOBSERVE_HF_FLUSH": "each"}, "each", "", 0),
+        ({"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}, "each", "AWS_LAMBDA_RUNTIME_API", 1),
+        ({"K_SERVICE": "asking", "OPENOBSERVE_HF_FLUSH": "auto"}, "each", "K_SERVICE", 1),
+        ({"FUNCTIONS_WORKER_RUNTIME": "python"}, "each", "FUNCTIONS_WORKER_RUNTIME", 1),
+        ({"K_SERVICE": "asking", "OPENOBSERVE_HF_FLUSH": "EXIT"}, "exit", "K_SERVICE", 0),
+    ],
+)
+def test_flush(environ, expected, platform, notes):
+    it = read(environ)
+    assert (it.flush, it.platform, len(it.notes), it.problems) == (expected, platform, notes, ())
+
+
+def test_a_wrong_flush_is_the_default():
+    it = read({"OPENOBSERVE_HF_FLUSH": "always"})
+    assert (it.flush, len(it.problems)) == ("exit", 1)
+
+
 @pytest.mark.parametrize("value", ["true", "yes", "always"])
 def test_a_wrong_stream_usage_is_the_default(value):
     it = read({"OPENOBSERVE_HF_STREAM_USAGE": value})

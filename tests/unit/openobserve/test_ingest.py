@@ -500,6 +500,15 @@ def test_an_address_with_an_access_key_is_not_shown(openobserve, endpoint):
 # Its life.
 
 
+def test_a_connection_that_a_frozen_process_may_have_lost_is_not_used_again(openobserve):
+    client = Client(destination(openobserve), most_idle_s=0.2)
+    for pause_s in (0, 0, 0.3):
+        time.sleep(pause_s)
+        assert client.send([span()]).outcome == ACCEPTED
+    assert openobserve.connections == 2
+    client.close()
+
+
 def test_a_forked_child_opens_connections_of_its_own(client, openobserve):
     client.send([span(1)])
     session = client._session

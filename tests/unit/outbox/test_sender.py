@@ -411,3 +411,24 @@ def test_a_sender_that_waits_for_its_time_is_stopped_at_once(outbox, openobserve
 
 def test_a_sender_that_never_started_is_stopped(outbox, openobserve):
     assert outbox(openobserve).sender.stop(0) is True
+
+
+def test_it_owes_what_waits_and_what_is_on_its_way(outbox, openobserve):
+    made = outbox(openobserve)
+    assert not made.sender.owes(), "nothing has been recorded: there is no thread"
+    openobserve.script(Answer(delay_s=0.3))
+    made.end(1)
+    assert made.sender.owes()
+    while len(exports(openobserve)) < 1:
+        time.sleep(0.01)
+    assert made.sender.owes(), "the server has not answered yet"
+    assert made.sender.drain(10)
+    assert not made.sender.owes()
+
+
+def test_it_owes_what_the_server_did_not_take(outbox, openobserve):
+    made = outbox(openobserve, backoff_base_s=60)
+    openobserve.stop()
+    made.end(1)
+    assert not made.sender.drain(10)
+    assert made.sender.owes()
