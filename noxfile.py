@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Sequence
 
@@ -61,6 +63,32 @@ TEST_TOOLS = (
 )
 
 
+def backend() -> str:
+    """uv, which installs in seconds what pip takes half a minute for; without it, or where it finds no package index, pip.
+
+    uv reads no settings of pip's: where these name an index or a certificate, it may reach none.
+    """
+    uv = Path(sys.executable).with_name("uv")
+    if not uv.exists():
+        return "virtualenv"
+    with tempfile.TemporaryDirectory() as nowhere:
+        probe = [
+            str(uv),
+            "pip",
+            "install",
+            "-q",
+            "--dry-run",
+            "--target",
+            nowhere,
+            "-p",
+            sys.executable,
+            "pytest-timeout",
+        ]
+        return "virtualenv" if subprocess.run(probe, capture_output=True, check=False).returncode else "uv"
+
+
+nox.options.default_venv_backend = backend()
+os.environ.setdefault("UV_LINK_MODE", "copy")  # a cache on another file system cannot be linked, and would say so
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = [
@@ -100,7 +128,8 @@ def llama_python() -> dict[str, str]:
 def run_tests(session: nox.Session, *packages: str, only: Sequence[str] = ("tests",)) -> None:
     """Install the package beside ``packages`` and run the tests that every version must pass."""
     session.install("-q", ".", *TEST_TOOLS, *packages)
-    session.run("python", "-m", "pip", "list", "--format=freeze", silent=not session.posargs)
+    listing = ("uv", "pip", "freeze") if session.venv_backend == "uv" else ("python", "-m", "pip", "freeze")
+    session.run(*listing, external=True, silent=not session.posargs)
     session.run("python", "-m", *PYTEST, "-m", "matrix", *only, *session.posargs, env=llama_python())
 
 
