@@ -1,10 +1,13 @@
-"""Options that several commands have."""
+"""Options and an exit status that several commands have."""
 
 from __future__ import annotations
 
 from typing import Any, Callable, TypeVar
 
 import click
+
+MISCONFIGURED = 2
+"""Exit status where a setting, or what a setting names, keeps a command from its work."""
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

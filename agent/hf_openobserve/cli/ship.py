@@ -17,7 +17,7 @@ import click
 
 from hf_openobserve.cli import contents, outbox
 from hf_openobserve.cli.interruption import TICK_S, Interruption, sleep
-from hf_openobserve.cli.options import directory_option
+from hf_openobserve.cli.options import MISCONFIGURED, directory_option
 from hf_openobserve.cli.shipment import Left, Shipment, UnsuitableDirectoryError, spans
 from hf_openobserve.openobserve import answers
 from hf_openobserve.outbox.directory import OutboxUnavailableError
@@ -31,8 +31,6 @@ FOLLOW_SCAN_S = 2.0
 """How often --follow looks for segments that have been left."""
 
 LINE_EVERY_S = 5.0
-
-MISCONFIGURED = 2
 
 
 @click.command("ship")

@@ -11,7 +11,7 @@ import click
 
 from hf_openobserve.cli import calls, contents, outbox, remedies
 from hf_openobserve.cli.interruption import Interruption, sleep
-from hf_openobserve.cli.options import directory_option, origin_option
+from hf_openobserve.cli.options import MISCONFIGURED, directory_option, origin_option
 from hf_openobserve.outbox.pricing import Pricing
 from hf_openobserve.process import diagnostics
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from hf_openobserve.cli.calls import Call
     from hf_openobserve.config.settings import Settings
 
-MISCONFIGURED = 2
 ASK_EVERY_S = 2.0
 """How often OpenObserve is asked."""
 LATE_S = 120
