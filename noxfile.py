@@ -29,6 +29,7 @@ CLIENT_TESTS = (
 )
 """What a version of a client can break. 0.36 has them all on Python 3.8 (``newest``), 2 in ``make test``."""
 FRAMEWORKS = "tests/frameworks"
+COEXISTENCE = "tests/coexistence"
 INSTRUMENTORS = "tests/instrumentors"
 LITELLM = "litellm!=1.82.8,!=1.107.0"
 """Never those two releases: they were malicious. It is in this environment only, and no dependency."""
@@ -98,6 +99,7 @@ nox.options.sessions = [
     "clients",
     "frameworks",
     "instrumentors",
+    "coexistence",
     "litellm",
     "hosts",
     "bootstrap",
@@ -175,11 +177,19 @@ def frameworks(session: nox.Session) -> None:
 
 @nox.session(python="3.12")
 def instrumentors(session: nox.Session) -> None:
-    """Other instrumentors and tools, each with its library: as under the stock distro, and one row for a call."""
+    """Other instrumentors under the wrapper, each with its library: as under the stock distro."""
     env = {"HF_OPENOBSERVE_INSTRUMENTORS": "1"}
     session.install("-q", ".", *TEST_TOOLS, "openai", "-r", f"{INSTRUMENTORS}/requirements.txt")
-    tests = (INSTRUMENTORS, "tests/e2e/test_official_sdk.py")
-    session.run("python", "-m", "pytest", "-v", "-n", "2", *tests, *session.posargs, env=env)
+    session.run("python", "-m", "pytest", "-v", "-n", "2", INSTRUMENTORS, *session.posargs, env=env)
+
+
+@nox.session(python="3.12")
+def coexistence(session: nox.Session) -> None:
+    """Tools that see the same calls, and a server that is traced: one call is one row, and one trace."""
+    env = {"HF_OPENOBSERVE_COEXISTENCE": "1", **llama_python()}
+    session.install("-q", ".", *TEST_TOOLS, "openai", "-r", f"{COEXISTENCE}/requirements.txt")
+    tests = (COEXISTENCE, "tests/e2e/test_official_sdk.py")
+    session.run("python", "-m", *PYTEST, *tests, *session.posargs, env=env)
 
 
 @nox.session(python="3.12")

@@ -1,6 +1,6 @@
 """Tools that see the same calls: each does what it does without the agent, and one call is one row of a model.
 
-``nox -s instrumentors`` has them all, and OpenObserve's SDK 0.2.0.
+``nox -s coexistence`` has them all, and OpenObserve's SDK 0.2.0; `make test` those whose packages it has anyway.
 """
 
 from __future__ import annotations

@@ -50,12 +50,12 @@ huggingface_hub.InferenceClient(base_url=url, api_key="x").chat_completion(ask, 
 
 
 @pytest.fixture
-def proxy(llama_server_or_skip, tmp_path, openobserve):
+def proxy(llama, tmp_path, openobserve):
     """Its URL: FastAPI under the agent's wrapper, which instruments FastAPI, with health checks left out."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    own = {"LLAMA": llama_server_or_skip.url, "PORT": port, "OTEL_SERVICE_NAME": "proxy"}
+    own = {"LLAMA": llama.url, "PORT": port, "OTEL_SERVICE_NAME": "proxy"}
     own["OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"] = "health"
     (tmp_path / "proxy").mkdir()
     env = harness.through("wrapper", harness.environment(tmp_path / "proxy", openobserve.environment, own))
@@ -75,14 +75,7 @@ def proxy(llama_server_or_skip, tmp_path, openobserve):
         process.wait(30)
 
 
-@pytest.fixture
-def llama_server_or_skip(request):
-    for name in ("fastapi", "uvicorn", "opentelemetry.instrumentation.fastapi"):
-        pytest.importorskip(name, reason="in the session of instrumentors alone")
-    return request.getfixturevalue("llama")
-
-
-@pytest.mark.skipif("HF_OPENOBSERVE_INSTRUMENTORS" not in os.environ, reason="in the session of instrumentors alone")
+@pytest.mark.skipif("HF_OPENOBSERVE_COEXISTENCE" not in os.environ, reason="in nox's session of that name alone")
 def test_the_servers_spans_join_the_trace_of_the_call(proxy, tmp_path, openobserve):
     env = harness.environment(tmp_path, openobserve.environment, {"ROUTER": proxy, "OTEL_SERVICE_NAME": "caller"})
     harness.run_ok(PROGRAM, door="pythonpath", env=env, cwd=tmp_path)
