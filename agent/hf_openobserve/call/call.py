@@ -15,7 +15,7 @@ from hf_openobserve.call import asker
 from hf_openobserve.call.attempts import Attempts, retry_events
 from hf_openobserve.call.stream_timing import COUNTS, StreamTiming, Tokens
 from hf_openobserve.process import diagnostics
-from hf_openobserve.row.columns import CallFacts
+from hf_openobserve.row.work import CallFacts
 from hf_openobserve.wire import bodies, errors, openinference, routing
 from hf_openobserve.wire.apis import Api
 from hf_openobserve.wire.chunks import StreamedAnswer

@@ -8,7 +8,7 @@ from typing import Any, Optional, Set, Tuple
 
 from hf_openobserve.call.call import Call
 from hf_openobserve.process import diagnostics
-from hf_openobserve.row.columns import CallFacts
+from hf_openobserve.row.work import CallFacts
 
 _CAPACITY = 4096
 """Calls remembered at once. Beyond it the oldest is forgotten: spans that never end must not grow the host."""

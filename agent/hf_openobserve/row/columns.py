@@ -9,68 +9,26 @@ that servers from 0.91 on no longer derive themselves. Sent for such a server; f
 from __future__ import annotations
 
 import functools
-from types import MappingProxyType
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from hf_openobserve.process import diagnostics
 from hf_openobserve.row import conversation
 from hf_openobserve.row.conversation import json_object
-from hf_openobserve.row.cost_columns import COST, LLM_COST
+from hf_openobserve.row.parameters import parameters
 from hf_openobserve.row.record import (
     CUT_BYTES,
     KIND_CLIENT,
     STATUS_ERROR,
     STATUS_OK,
     STATUS_UNSET,
-    EventRecord,
     SpanRecord,
 )
+from hf_openobserve.row.usage import usage
+from hf_openobserve.row.work import CallFacts, Work
 from hf_openobserve.wire import bodies, providers, server_timings
-from hf_openobserve.wire.apis import APIS, Api
+from hf_openobserve.wire.apis import APIS
 from hf_openobserve.wire.bodies import as_json
-from hf_openobserve.wire.member import at
-from hf_openobserve.wire.usage import USAGE_PATHS, counts_of, usage_of
-
-
-class CallFacts(NamedTuple):
-    """What was seen of a call beside its span. ``host`` and ``port`` are the server's, times nanoseconds since the epoch."""
-
-    host: str = ""
-    port: Optional[int] = None
-    model: Optional[str] = None
-    max_tokens: Optional[int] = None
-    failed: bool = False
-    """True if it failed, also where only the answer itself says so and the client raised nothing."""
-    status_code: Optional[int] = None
-    error_type: Optional[str] = None
-    message: Optional[str] = None
-    """The status message of a failed call: the server's sentence, which openai 3.x leaves out of its own."""
-    attributes: Mapping[str, Any] = MappingProxyType({})
-    """Under their final names; what the span says itself wins."""
-    api: Optional[Api] = None
-    """OpenAI's API that was called, if it is one of those."""
-    request: Optional[Mapping[str, Any]] = None
-    """The request's body; None where it is not known."""
-    answer: Mapping[str, Any] = MappingProxyType({})
-    """The answer's body; empty where there is none, or it is not known."""
-    events: Tuple[EventRecord, ...] = ()
-    last_attempt: Optional[int] = None
-    """When the last of several requests was sent."""
-    ended: Optional[int] = None
-    """When a stream was over that nobody read to its end: its span may end as late as the garbage collector comes."""
-
-
-class Work(NamedTuple):
-    """One LLM span under work. ``attributes`` is written to; the rest is read."""
-
-    record: SpanRecord
-    attributes: Dict[str, Any]
-    facts: CallFacts
-    request: Mapping[str, Any]
-    response: Mapping[str, Any]
-    usage: Optional[Mapping[str, Any]]
-    """Of the response, where it has one."""
-
+from hf_openobserve.wire.usage import usage_of
 
 OPERATIONS = {
     **{api.span_name: api.operation for api in APIS.values()},
@@ -245,7 +203,7 @@ def _models(work: Work) -> None:
     requested = work.facts.model or work.request.get("model") or attributes.get("gen_ai.request.model")
     if requested:
         attributes["llm.request.parameters.model"] = attributes["gen_ai.request.model"] = str(requested)
-    if _failed(work) and not work.response:
+    if work.failed and not work.response:
         return
     resolved = (
         attributes.get("llm.model_name")
@@ -257,157 +215,12 @@ def _models(work: Work) -> None:
         attributes["llm.model_name"] = attributes["gen_ai.response.model"] = str(resolved)
 
 
-_REQUEST_PARAMETERS = (
-    ("temperature", "gen_ai.request.temperature"),
-    ("top_p", "gen_ai.request.top_p"),
-    ("frequency_penalty", "gen_ai.request.frequency_penalty"),
-    ("presence_penalty", "gen_ai.request.presence_penalty"),
-    ("seed", "gen_ai.request.seed"),
-    ("n", "gen_ai.request.choice.count"),
-    ("top_k", "gen_ai.request.top_k"),
-    ("dimensions", "gen_ai.embeddings.dimension.count"),
-    ("max_new_tokens", "gen_ai.request.max_tokens"),
-    ("max_output_tokens", "gen_ai.request.max_tokens"),
-    ("max_completion_tokens", "gen_ai.request.max_tokens"),
-    ("max_tokens", "gen_ai.request.max_tokens"),
-)
-
-_REQUEST_LABELS = (
-    (("reasoning_effort",), "gen_ai.request.reasoning.level"),
-    (("reasoning", "effort"), "gen_ai.request.reasoning.level"),
-    (("previous_response_id",), "gen_ai.request.previous_response.id"),
-    (("service_tier",), "openai.request.service_tier"),
-)
-
-_LESS_COMMON = frozenset(
-    {*(path[0] for path, _ in _REQUEST_LABELS), "encoding_format", "response_format", "text", "modalities"}
-)
-"""Members of a request of which most have none."""
-
-_OUTPUT_TYPES = {"text": "text", "json_object": "json", "json_schema": "json", "json": "json"}
-"""``gen_ai.output.type`` by the type of the request's format: OpenAI's names and Text Generation Inference's."""
-
-
-def _parameters(work: Work) -> None:
-    """The sampling parameters under their conventional names. Only what was sent: defaults are not invented."""
-    for parameter, name in _REQUEST_PARAMETERS:
-        value = work.request.get(parameter)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            work.attributes[name] = value
-    # Text generation's own name of the same limit.
-    max_tokens = work.request.get("max_tokens", work.request.get("max_new_tokens", work.facts.max_tokens))
-    if max_tokens is None and not work.request:  # a span of the GenAI conventions
-        max_tokens = work.attributes.get("gen_ai.request.max_tokens")
-    if isinstance(max_tokens, (int, str)):
-        work.attributes["llm.request.parameters.max_tokens"] = max_tokens
-        work.attributes.setdefault("gen_ai.request.max_tokens", max_tokens)
-    stop = work.request.get("stop")
-    if isinstance(stop, str):
-        stop = [stop]
-    if isinstance(stop, list) and stop:
-        work.attributes["gen_ai.request.stop_sequences"] = [str(sequence) for sequence in stop]
-    if work.request.get("stream") is True:
-        work.attributes["gen_ai.request.stream"] = True
-    if not _LESS_COMMON.isdisjoint(work.request):
-        _less_common_parameters(work)
-
-
-def _less_common_parameters(work: Work) -> None:
-    for path, name in _REQUEST_LABELS:
-        label = at(work.request, path)
-        if label and isinstance(label, str):
-            work.attributes[name] = label
-    encoding = work.request.get("encoding_format")
-    if encoding and isinstance(encoding, str):
-        work.attributes["gen_ai.request.encoding_formats"] = [encoding]
-    asked = at(work.request, ("response_format", "type")) or at(work.request, ("text", "format", "type"))
-    output = _OUTPUT_TYPES.get(asked) if isinstance(asked, str) else None
-    modalities = work.request.get("modalities")
-    if isinstance(modalities, (list, tuple)) and "audio" in modalities:
-        output = "speech"
-    if output is not None:
-        work.attributes["gen_ai.output.type"] = output
-
-
-_GENAI_USAGE = {
-    "prompt": ("gen_ai.usage.input_tokens", "llm.usage.tokens.input"),
-    "completion": ("gen_ai.usage.output_tokens", "llm.usage.tokens.output"),
-    "total": ("gen_ai.usage.total_tokens", "llm.usage.tokens.total"),
-    "prompt_details.cache_read": ("gen_ai.usage.cache_read.input_tokens",),
-    "prompt_details.cache_write": (
-        "gen_ai.usage.cache_write.input_tokens",
-        "gen_ai.usage.cache_creation.input_tokens",  # the older name, which the server knows
-    ),
-    "prompt_details.audio": ("gen_ai.usage.audio.input_tokens",),
-    "prompt_details.image": ("gen_ai.usage.image.input_tokens",),
-    "prompt_details.text": ("gen_ai.usage.text.input_tokens",),
-    "completion_details.reasoning": ("gen_ai.usage.reasoning.output_tokens",),
-    "completion_details.audio": ("gen_ai.usage.audio.output_tokens",),
-    "completion_details.image": ("gen_ai.usage.image.output_tokens",),
-    "completion_details.text": ("gen_ai.usage.text.output_tokens",),
-}
-
-_USAGE_ATTRIBUTES = {name: ("llm.token_count." + name, *_GENAI_USAGE[name]) for name in USAGE_PATHS}
-
-_MOST_DOLLARS = 1e9
-
-
-def _usage(work: Work) -> None:
-    """Token counts under all their names. None where the answer carried no usage; zeros on a failed call.
-
-    The zeros keep the server from estimating tokens, and a price, for a call that cost nothing.
-    """
-    attributes = work.attributes
-    counts = _counts(work)
-    attributes.update(_told_cost(work.usage))
-    if not counts:
-        if not _failed(work):
-            return
-        counts = {"prompt": 0, "completion": 0, "total": 0}
-        for name in (COST, COST + ".input", COST + ".output"):
-            attributes.setdefault(name, 0.0)
-    else:
-        if "prompt" in counts:  # an answer that counts only what it generated says nothing of the rest
-            counts.setdefault("total", counts["prompt"] + counts.setdefault("completion", 0))
-            counts.setdefault("prompt_details.cache_read", 0)
-        counts.setdefault("completion_details.reasoning", 0)
-    for name, count in counts.items():
-        attributes["llm.token_count." + name] = count
-        for genai_name in _GENAI_USAGE[name]:
-            attributes[genai_name] = count
-
-
-def _told_cost(usage: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-    """The cost that the answer itself tells, in dollars. Any other is computed where the call is sent: ``row.cost``."""
-    amount = None if usage is None else usage.get("estimated_cost")
-    if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < _MOST_DOLLARS:
-        return {}
-    return {
-        COST: float(amount),
-        LLM_COST: float(amount),
-        COST + ".amount": float(amount),
-        COST + ".currency": "USD",
-        COST + ".source": "provider",
-    }
-
-
-def _counts(work: Work) -> Dict[str, int]:
-    counts = counts_of(work.usage)
-    for name, sources in _USAGE_ATTRIBUTES.items():
-        for source in sources:
-            count = work.attributes.get(source)
-            # A count of zero that the instrumentor derived from a missing detail does not outrank the answer's own.
-            if isinstance(count, int) and not isinstance(count, bool) and count > counts.get(name, -1):
-                counts[name] = count
-    return counts
-
-
 def _outcome(work: Work) -> None:
     """OK is said, not left unset: a stream that the program leaves early ended well. Errors name their type."""
     record, attributes, facts = work.record, work.attributes, work.facts
     if record.status_code == STATUS_UNSET:
         record.status_code = STATUS_OK
-    if not _failed(work):
+    if not work.failed:
         return
     error_type = attributes.get("error.type") or facts.error_type
     for event in record.events:
@@ -482,16 +295,12 @@ STAGES: Tuple[Callable[[Work], None], ...] = (
     _identity,
     _asker,
     _models,
-    _parameters,
-    _usage,
+    parameters,
+    usage,
     _outcome,
     _response_details,
     _messages,
 )
-
-
-def _failed(work: Work) -> bool:
-    return work.record.status_code == STATUS_ERROR
 
 
 def _request_parameters(attributes: Mapping[str, Any]) -> Mapping[str, Any]:

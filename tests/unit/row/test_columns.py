@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from hf_openobserve.process import diagnostics
 from hf_openobserve.row import columns
-from hf_openobserve.row.columns import CallFacts
 from hf_openobserve.row.record import (
     KIND_CLIENT,
     KIND_INTERNAL,
@@ -25,6 +24,7 @@ from hf_openobserve.row.record import (
     ScopeRecord,
     SpanRecord,
 )
+from hf_openobserve.row.work import CallFacts
 from hf_openobserve.wire.apis import APIS
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct:fastest"

@@ -23,8 +23,8 @@ from hf_openobserve.openobserve.provisioning import sources
 from hf_openobserve.otlp.encode import encode_span
 from hf_openobserve.outbox import counters, losses
 from hf_openobserve.row import columns
-from hf_openobserve.row.columns import CallFacts
 from hf_openobserve.row.record import STATUS_ERROR, STATUS_OK, ResourceRecord, ScopeRecord, SpanRecord
+from hf_openobserve.row.work import CallFacts
 
 pytest.importorskip("datafusion", reason="what answers without it takes nearly everything for SQL")
 
