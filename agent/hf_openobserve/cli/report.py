@@ -167,16 +167,13 @@ def report_command(
         if advise:
             shown["advice"] = [advice.as_dictionary(one) for one in advised]
         click.echo(json.dumps(shown, indent=2))
-    elif page_path is not None:
-        click.echo(f"{report_text.counted(len(found.reading.calls), 'call')} in {page_path}")
-    elif advise:
-        report_text.show_advice(outbox.plain_console(), advised)
     else:
-        if found.reading.calls and one_by_one:
-            report_text.show_calls(found.reading.calls)
-        elif found.reading.calls:
-            report_text.show_models(outbox.plain_console(), found.reading.calls)
-        _show_remainder(found, settings, since_ns)
+        if page_path is not None:
+            click.echo(f"{report_text.counted(len(found.reading.calls), 'call')} in {page_path}")
+        if advise:
+            report_text.show_advice(outbox.plain_console(), advised)
+        if page_path is None and not advise:
+            _show(found, settings, since_ns, one_by_one)
     sys.exit(1 if found.reading.unread.lines else 0)
 
 
@@ -273,6 +270,15 @@ def figures(reading: Reading, since_ns: Optional[int], one_by_one: bool) -> Dict
     if one_by_one:
         result["calls"] = [as_dictionary(call) for call in reading.calls]
     return result
+
+
+def _show(found: Found, settings: Settings, since_ns: Optional[int], one_by_one: bool) -> None:
+    calls = found.reading.calls
+    if calls and one_by_one:
+        report_text.show_calls(calls)
+    elif calls:
+        report_text.show_models(outbox.plain_console(), calls)
+    _show_remainder(found, settings, since_ns)
 
 
 def _show_remainder(found: Found, settings: Settings, since_ns: Optional[int]) -> None:
