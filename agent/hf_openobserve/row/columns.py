@@ -172,8 +172,9 @@ def provider_name(host: str, otherwise: str = "openai") -> str:
     return otherwise if known is None else known.name
 
 
-_NAMING = frozenset(("user", "safety_identifier", "metadata", "conversation"))
-"""Members of a request that say whose it is. ``prompt_cache_key`` does not: all users of a prompt share it."""
+_NAMING = frozenset(("user", "safety_identifier", "metadata", "conversation", "prompt_cache_key"))
+"""Members of a request that say whose it is. ``prompt_cache_key`` comes last: clients take the session's id for it, and some
+one key for all users of a prompt."""
 
 
 def _asker(work: Work) -> None:
@@ -187,7 +188,7 @@ def _asker(work: Work) -> None:
             attributes["user.id"] = str(user)
         if isinstance(conversation_of, dict):
             conversation_of = conversation_of.get("id")
-        session = metadata.get("session_id") or conversation_of
+        session = metadata.get("session_id") or conversation_of or request.get("prompt_cache_key")
         if "session.id" not in attributes and _is_id(session):
             attributes["session.id"] = str(session)
     _conversation(attributes)
