@@ -63,6 +63,9 @@ PARAMETERS_LEFT = {
     "llm.request.parameters.max_tokens": 100,
     "gen_ai.request.temperature": 0.5,
     "gen_ai.request.max_tokens": 100,
+    "gen_ai.request.reasoning.level": "high",
+    "gen_ai.request.previous_response.id": "resp_68a1",
+    "gen_ai.request.encoding_formats": ("base64",),
 }
 """And those that stay unless the invocation parameters themselves are hidden."""
 

@@ -369,7 +369,7 @@ def _indexed_messages(whole: FrozenSet[str], text: str, images: str = "") -> _Ju
 
 _WORD_PARAMETERS = _words(
     """
-    encoding_format language model output_format quality reasoning_effort response_format service_tier size style
+    encoding_format encoding_formats id language level model output_format quality reasoning_effort response_format service_tier size style
     tool_choice truncation verbosity voice
     """
 )
@@ -377,7 +377,8 @@ _WORD_PARAMETERS = _words(
 
 def _holds_no_prompt(name: str, value: Any) -> bool:
     """Whether a parameter is a number, or a word that chooses. Images, speech and others have their prompt among them."""
-    return _is_number(value) or (name in _WORD_PARAMETERS and _is_word(value))
+    words = value if name == "encoding_formats" and isinstance(value, (list, tuple)) else (value,)
+    return _is_number(value) or (name in _WORD_PARAMETERS and all(map(_is_word, words)))
 
 
 def _parameter(name: str, value: Any, hidden: FrozenSet[str]) -> Any:
