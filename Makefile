@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types matrix faults bench bench-peers prices clean
+.PHONY: help demo test lint types matrix faults collector test-collector bench bench-peers prices clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -41,6 +41,12 @@ matrix: $(VENV)/.installed ## Python 3.8 to 3.13, oldest and newest packages, op
 faults: $(VENV)/.installed ## the fault table, ours beside the stock pipeline: writes docs/reliability.md
 	$(BIN)/python tests/faults/publish.py
 
+collector: ## the gateway's OpenTelemetry Collector, from its Go modules: .collector/otelcol
+	deploy/collector/build.sh
+
+test-collector: $(VENV)/.installed collector ## programs under the agent, that Collector, OpenObserve behind it
+	HF_OPENOBSERVE_COLLECTOR=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/collector
+
 bench: $(VENV)/.installed ## ratios against bare Python and the stock pipeline
 	$(BIN)/python benchmarks
 
@@ -53,4 +59,4 @@ prices: ## the package's price list, anew from genai-prices: needs Python 3.11
 	.nox/prices/bin/python deploy/bundle_prices.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache .collector dist

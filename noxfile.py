@@ -52,6 +52,8 @@ WHOLE = ("3.8",)
 """The oldest Python, with the oldest OpenInference. `make test` runs the whole suite with the newest of everything."""
 PYTEST = ("pytest", "-q", "-n", "2", "--dist", "loadfile")
 """As ``make test``: the programs that a file's tests share run once, not once a worker."""
+NO_GO = 69
+"""How ``deploy/collector/build.sh`` says that there is nothing to build from."""
 TEST_TOOLS = (
     "pytest>=7.4",
     "pytest-timeout>=2.1",
@@ -102,6 +104,7 @@ nox.options.sessions = [
     "coexistence",
     "litellm",
     "hosts",
+    "collector",
     "bootstrap",
     "missing",
 ]
@@ -209,6 +212,18 @@ def litellm(session: nox.Session, release: str) -> None:
 def hosts(session: nox.Session) -> None:
     """Web servers, reloaders, pools and notebooks, in the environment of ``make test``: each is started, forked and killed."""
     session.run(sys.executable, "-m", *PYTEST, "-m", "hosts", external=True)
+
+
+@nox.session(python=False)
+def collector(session: nox.Session) -> None:
+    """Programs under the agent, a real OpenTelemetry Collector, OpenObserve behind it, in the environment of ``make test``."""
+    built = subprocess.run(["deploy/collector/build.sh"], check=False).returncode
+    if built == NO_GO:
+        session.skip("NOT TESTED: no Collector, since Go is absent or its modules cannot be had (see above)")
+    if built:
+        session.error(f"deploy/collector/build.sh ended with {built}")
+    env = {"HF_OPENOBSERVE_COLLECTOR": "1"}
+    session.run(sys.executable, "-m", *PYTEST, "tests/collector", external=True, env=env)
 
 
 @nox.session(python=False)

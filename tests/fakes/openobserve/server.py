@@ -126,9 +126,9 @@ class FakeOpenObserve:
         with self._changed:
             self._script.extend(scripted)
 
-    def streams(self, org: Optional[str] = None) -> List[str]:
+    def streams(self, org: Optional[str] = None, stream_type: str = TRACES) -> List[str]:
         with self._changed:
-            return sorted(self._streams(org))
+            return sorted(self._streams(org, stream_type))
 
     def rows(
         self, stream: str = "default", org: Optional[str] = None, timeout: float = 0, count: Optional[int] = None
