@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types matrix faults collector test-collector bench bench-peers prices clean
+.PHONY: help demo test lint types matrix faults collector test-collector bench bench-peers prices bundle bundle-lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -25,7 +25,7 @@ demo: $(VENV)/.installed ## an unmodified OpenAI program under the agent, agains
 	$(BIN)/hf-openobserve demo
 
 test: $(VENV)/.installed ## the tests; `make matrix` has those of web servers, pools and notebooks, too
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not hosts"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not hosts and not bundle"
 
 lint: $(VENV)/.installed ## style, and which package may import which
 	$(BIN)/ruff check .
@@ -57,6 +57,18 @@ prices: ## the package's price list, anew from genai-prices: needs Python 3.11
 	$(PYTHON) -m venv .nox/prices
 	.nox/prices/bin/python -m pip install --quiet genai-prices==0.2.3
 	.nox/prices/bin/python deploy/bundle_prices.py
+
+BUNDLE := .nox/bundle
+$(BUNDLE)/.installed: deploy/bundle/requirements.txt
+	$(PYTHON) -m venv $(BUNDLE)
+	$(BUNDLE)/bin/python -m pip install --quiet --requirement deploy/bundle/requirements.txt
+	@touch $@
+
+bundle: $(BUNDLE)/.installed ## dist/agent: the agent for every Python at once, see docs/bundle.md; TARGETS="3.12 3.14-musllinux-aarch64", all
+	$(BUNDLE)/bin/python deploy/bundle $(TARGETS)
+
+bundle-lock: $(BUNDLE)/.installed ## resolve the packages of the bundle anew
+	$(BUNDLE)/bin/python deploy/bundle --lock
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache .collector dist

@@ -105,6 +105,7 @@ nox.options.sessions = [
     "litellm",
     "hosts",
     "collector",
+    "bundle",
     "bootstrap",
     "missing",
 ]
@@ -224,6 +225,13 @@ def collector(session: nox.Session) -> None:
         session.error(f"deploy/collector/build.sh ended with {built}")
     env = {"HF_OPENOBSERVE_COLLECTOR": "1"}
     session.run(sys.executable, "-m", *PYTEST, "tests/collector", external=True, env=env)
+
+
+@nox.session(python=False)
+def bundle(session: nox.Session) -> None:
+    """The agent's directory for every Python: built, compared with a second build, and run as it is injected."""
+    session.run("make", "bundle", f"PYTHON={sys.executable}", external=True)
+    session.run(sys.executable, "-m", *PYTEST, "-m", "bundle", "tests/bundle", external=True)
 
 
 @nox.session(python=False)

@@ -46,6 +46,9 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "hosts: servers, reloaders, pools and notebooks; `make matrix` runs them, not `make test`"
     )
+    config.addinivalue_line(
+        "markers", "bundle: needs what `make bundle` writes; `nox -s bundle` runs them, not `make test`"
+    )
     # A shell's background job ignores Ctrl-C, and so would every program that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -9,12 +9,40 @@ import sys
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
+_OPERATORS = os.path.join("opentelemetry", "instrumentation", "auto_instrumentation")
+_OF_A_BUNDLE = (
+    ".hf-openobserve LICENSES SHA256SUMS bin bootstrap bundle.json opentelemetry sbom.cdx.json"
+).split()
+
+
+def find_root():
+    """The directory that holds the package: above this one, or in a bundle's hidden one (docs/bundle.md)."""
+    # A Dockerfile links this directory to a fixed place, and so does a bundle: the package is where the link points.
+    above = os.path.dirname(os.path.realpath(_HERE))
+    if os.path.basename(above) == "hf_openobserve":
+        return os.path.dirname(above)
+    # A bundle that was copied with its links followed (a zip file has none).
+    while not os.path.isdir(os.path.join(above, ".hf-openobserve")) and os.path.dirname(above) != above:
+        above = os.path.dirname(above)
+    return os.path.join(above, ".hf-openobserve")
+
+
+def leave_path():
+    """Take a bundle's own top directory off sys.path, where the OpenTelemetry Operator puts it beside its fixed path.
+
+    ``import opentelemetry`` would find a namespace there in a program that has no such package.
+    """
+    if not _HERE.endswith(_OPERATORS):
+        return
+    top = _HERE[: -len(_OPERATORS)].rstrip(os.sep)
+    if top in sys.path and set(os.listdir(top)) <= set(_OF_A_BUNDLE):
+        sys.path[:] = [entry for entry in sys.path if entry != top]
+
 
 def arm():
-    # A Dockerfile links this directory to a fixed place: the package is where the link points.
-    root = os.path.dirname(os.path.dirname(os.path.realpath(_HERE)))
     # The agent's own copy is imported, whatever else is installed. Only its dependencies come from sys.path
     # (docs/laws.md#6).
+    root = find_root()
     sys.path.insert(0, root)
     try:
         import hf_openobserve.door.watch_imports
@@ -64,6 +92,7 @@ def run_shadowed(own_directories):
 def main():
     if sys.version_info >= (3, 8):
         try:
+            leave_path()
             arm()
         except Exception:
             # Nothing may reach the application, and nothing may be printed by a process that never asked for us.

@@ -13,7 +13,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
-from hf_openobserve.process import diagnostics, signals, silence
+from hf_openobserve.process import dependencies, diagnostics, signals, silence
 from hf_openobserve.process.forks import Forks
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Agent:
 
     def _build(self) -> Optional[Pipeline]:
         """Everything is made before anything is told of it: the program's own exception may come at any point."""
-        _reach_dependencies()
+        dependencies.reach()
         from hf_openobserve.pipeline import assembly
 
         settings = assembly.read_settings()
@@ -241,15 +241,6 @@ def _adopt(pipeline: Pipeline) -> None:
     """Deliver what other processes left: those that live for one call each would leave it to the next one, for ever."""
     if pipeline.sender is not None and pipeline.store.has_others():
         pipeline.sender.wake()
-
-
-def _reach_dependencies() -> None:
-    """Injected from outside the program's environment, our dependencies stand last on sys.path (docs/laws.md#6)."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    root = os.path.dirname(package)
-    known = {os.path.realpath(entry or os.curdir) for entry in sys.path}
-    if os.path.realpath(root) not in known:
-        sys.path.append(root)
 
 
 process = Agent()

@@ -76,10 +76,22 @@ def main(with_site: bool, with_imports: bool) -> None:
 
 def is_ours(sitecustomize: str) -> bool:
     """Whether this is the agent's own, however it is linked to."""
-    directory = os.path.realpath(os.path.dirname(sitecustomize))
-    return (
-        os.path.basename(directory) == "bootstrap" and os.path.basename(os.path.dirname(directory)) == "hf_openobserve"
-    )
+    return bool(_root(sitecustomize))
+
+
+def _root(sitecustomize: str) -> str:
+    """The directory that holds the agent whose door this is: as the door itself finds it. Empty: it is another one."""
+    above, name = os.path.split(os.path.realpath(os.path.dirname(sitecustomize)))
+    if name == "bootstrap" and os.path.basename(above) == "hf_openobserve":
+        return os.path.dirname(above)
+    # A bundle whose links were followed when it was copied.
+    for depth in (1, 3):
+        hidden = os.path.join(
+            *[os.path.dirname(os.path.abspath(sitecustomize))] + [os.pardir] * depth, ".hf-openobserve"
+        )
+        if os.path.isdir(hidden):
+            return os.path.abspath(hidden)
+    return ""
 
 
 def _do_what_site_does() -> None:
@@ -113,10 +125,15 @@ def _loader() -> str:
 
 def _reach_the_agents_dependencies(sitecustomize: List[str]) -> None:
     """As the agent does when it activates (docs/laws.md#6)."""
-    for path in filter(is_ours, sitecustomize):
-        root = os.path.dirname(os.path.dirname(os.path.realpath(os.path.dirname(path))))
-        if root not in map(os.path.realpath, sys.path):
-            sys.path.append(root)
+    for root in filter(None, map(_root, sitecustomize)):
+        if root in map(os.path.realpath, sys.path):
+            continue
+        sys.path.append(root)
+        if os.path.basename(root) == ".hf-openobserve":  # of a bundle, which has a directory for each Python
+            from hf_openobserve.process import dependencies
+
+            dependencies.reach()
+            sys.path.remove(root)
 
 
 def _distributions() -> Dict[str, str]:
