@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Tuple
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
@@ -23,20 +23,22 @@ only way find use may water long little very after words called just where most 
 latency queue retry snippet deploy service request response timeout index vector embedding window context server
 """
 _WORDS = _PROSE.split()
+WORDS = (25, 50)
+"""Of a question and of its answer."""
 
 
-def spans(count: int, seed: int = 1) -> List[ReadableSpan]:
+def spans(count: int, seed: int = 1, words: Tuple[int, int] = WORDS) -> List[ReadableSpan]:
     """``count`` ended spans, all different."""
-    return list(iter_spans(count, seed))
+    return list(iter_spans(count, seed, words))
 
 
-def iter_spans(count: int, seed: int = 1) -> Iterator[ReadableSpan]:
+def iter_spans(count: int, seed: int = 1, words: Tuple[int, int] = WORDS) -> Iterator[ReadableSpan]:
     """The same, made one at a time."""
     ended: List[ReadableSpan] = []
     tracer = tracer_provider(_Collector(ended)).get_tracer(SCOPE, "0.1.66")
     texts = random.Random(seed)
     for number in range(count):
-        chat(tracer, texts, number)
+        chat(tracer, texts, number, words)
         yield ended.pop()
 
 
@@ -49,10 +51,10 @@ def tracer_provider(*processors: SpanProcessor) -> TracerProvider:
     return provider
 
 
-def chat(tracer: Any, texts: random.Random, number: int) -> None:
-    """One span, begun and ended."""
+def chat(tracer: Any, texts: random.Random, number: int, words: Tuple[int, int] = WORDS) -> None:
+    """One span, begun and ended. words: of the question and of the answer."""
     span = tracer.start_span("ChatCompletion", attributes={"openinference.span.kind": "LLM", "llm.system": "openai"})
-    span.set_attributes(_attributes(prose(texts, 25), prose(texts, 50), number))
+    span.set_attributes(_attributes(prose(texts, words[0]), prose(texts, words[1]), number))
     span.end()
 
 

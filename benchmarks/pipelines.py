@@ -1,6 +1,6 @@
 """Both pipelines within one process, the agent's and the stock one, given the same ended spans (``llm_spans.py``).
 
-Run with the agent's environment, which has the stock exporter too. ``pipelines.py on_end|drain|memory VARIANT URL`` reads
+Run with the agent's environment, which has the stock exporter too. ``pipelines.py on_end|drain|memory|sustained|left VARIANT URL`` reads
 lines from standard input and answers each with one line of JSON; times are CPU of the calling thread or of this process.
 """
 
@@ -10,6 +10,7 @@ import gc
 import itertools
 import json
 import os
+import pathlib
 import random
 import sys
 import tempfile
@@ -181,6 +182,36 @@ def drain(variant: str, url: str, stack: ExitStack) -> Callable[[int], Dict[str,
     return measure
 
 
+def sustained(_variant: str, url: str, stack: ExitStack) -> Callable[[int], Dict[str, float]]:
+    """One line, a number of spans: they are ended as fast as may be while the sender sends. Answers spans a second, and CPU."""
+    agent = Agent(url, stack.enter_context(tempfile.TemporaryDirectory()), has_sender=True)
+    pool = llm_spans.spans(POOL)
+
+    def measure(count: int) -> Dict[str, float]:
+        _fill(agent.processor, pool[:512], 512)
+        agent.drain()
+        cpu, wall = time.process_time(), time.perf_counter()
+        _fill(agent.processor, itertools.islice(itertools.cycle(pool), count), count)
+        agent.drain()
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        return {"a second": count / wall, "us of cpu": cpu * 1e6 / count}
+
+    return measure
+
+
+def left(_variant: str, directory: str, _stack: ExitStack) -> Callable[[int], Dict[str, float]]:
+    """One line, a number of spans: they stay in the outbox ``directory``, for ``ship``. Answers their bytes there."""
+    agent = Agent(os.environ["OPENOBSERVE_URL"], directory, has_sender=False)
+    pool = llm_spans.spans(POOL)
+
+    def measure(count: int) -> Dict[str, float]:
+        _fill(agent.processor, itertools.islice(itertools.cycle(pool), count), count)
+        agent.store.seal()
+        return {"bytes": sum(path.stat().st_size for path in pathlib.Path(directory).rglob("*.seg")) / count}
+
+    return measure
+
+
 def _fill(processor: SpanProcessor, spans: Iterable[ReadableSpan], count: int) -> float:
     cpu = time.process_time()
     for span in spans:
@@ -235,7 +266,8 @@ def _resident(name: str) -> float:
 
 def main(kind: str, variant: str, url: str) -> None:
     with ExitStack() as stack:
-        measure = {"on_end": on_end, "drain": drain, "memory": memory}[kind](variant, url, stack)
+        kinds = {"on_end": on_end, "drain": drain, "memory": memory, "sustained": sustained, "left": left}
+        measure = kinds[kind](variant, url, stack)
         for line in sys.stdin:
             print(json.dumps(measure(int(line))), flush=True)
         # A server that is down must not hold this up: exits are measured elsewhere.

@@ -15,7 +15,7 @@ from fakes.openobserve import FakeOpenObserve
 BINARY = harness.REPOSITORY / ".collector" / "otelcol"
 CONFIGURATION = harness.REPOSITORY / "deploy" / "collector" / "gateway.yaml"
 START_S = 30.0
-WAIT_S = 20.0
+WAIT_S = 30.0
 """How long a test waits for anything else."""
 
 

@@ -6,11 +6,13 @@ import collections
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 import harness
+import senders
 from fakes.openobserve import Answer
 from gateways import WAIT_S, Gateway, wait_for
 from scripted import Reply, ScriptedEndpoint, chat_body
@@ -148,3 +150,10 @@ def test_what_the_collector_tries_again_and_what_it_gives_up(tmp_path, openobser
         assert running.wait(WAIT_S) == 0
         assert len(openobserve.wait_for_rows(2, timeout=WAIT_S)) == 2
         assert gateway.said.count("Exporting failed. Dropping data.") == 2
+
+        old = senders.payload(1, start=time.time_ns() - 6 * 3600 * 10**9)
+        headers = {"Content-Type": "application/x-protobuf"}
+        with urllib.request.urlopen(urllib.request.Request(f"{gateway.url}/v1/traces", old, headers)) as answer:
+            assert answer.status == 200
+        wait_for(lambda: "Partial success response" in gateway.said)
+        assert len(openobserve.rows()) == 2
