@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types matrix faults collector test-collector bench bench-peers prices bundle bundle-lock clean
+.PHONY: help demo test lint types matrix faults collector test-collector bench bench-peers wheel prices bundle bundle-lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -35,7 +35,8 @@ lint: $(VENV)/.installed ## style, and which package may import which
 types: $(VENV)/.installed ## mypy, strict
 	$(BIN)/mypy
 
-matrix: $(VENV)/.installed ## Python 3.8 to 3.13, oldest and newest packages, openai 1.66, 2 and 3
+matrix: $(VENV)/.installed ## Python 3.8 to 3.14, oldest and newest packages, openai 1.66, 2 and 3
+	$(BIN)/python tests/fetch_python.py
 	$(BIN)/nox
 
 faults: $(VENV)/.installed ## the fault table, ours beside the stock pipeline: writes docs/reliability.md
@@ -52,6 +53,17 @@ bench: $(VENV)/.installed ## ratios against bare Python and the stock pipeline
 
 bench-peers: $(VENV)/.installed ## the agent beside other tools, costs and records: writes docs/benchmarks.md
 	$(BIN)/python benchmarks/peers.py --write
+
+WHEEL := .nox/wheel
+$(WHEEL)/.installed: Makefile
+	$(PYTHON) -m venv $(WHEEL)
+	$(WHEEL)/bin/python -m pip install --quiet build==1.6.1 twine==7.0.0
+	@touch $@
+
+wheel: $(WHEEL)/.installed ## dist/: wheel and sdist, with the checks of the package index
+	rm -f dist/hf_openobserve-*
+	$(WHEEL)/bin/python -m build --outdir dist .
+	$(WHEEL)/bin/twine check --strict dist/hf_openobserve-*
 
 prices: ## the package's price list, anew from genai-prices: needs Python 3.11
 	$(PYTHON) -m venv .nox/prices

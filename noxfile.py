@@ -15,7 +15,8 @@ import nox
 sys.path.insert(0, str(Path(__file__).parent / "tests"))
 import interpreters
 
-PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
+PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
+"""Of 3.14t, without the GIL, no registry that CI reaches has an interpreter (docs/installing.md)."""
 CLIENTS = {
     "0.30": ("huggingface_hub==0.30.*", "1.66"),
     "0.36": ("huggingface_hub==0.36.*", "2"),
@@ -50,6 +51,8 @@ OLDEST_OF = {"3.13": {"openinference-instrumentation-openai": "0.1.19"}}
 """Where a Python cannot have the lower bound of a dependency."""
 WHOLE = ("3.8",)
 """The oldest Python, with the oldest OpenInference. `make test` runs the whole suite with the newest of everything."""
+BRIEF = ("3.14",)
+"""Between 3.13 and 3.14 nothing differs that the other tests are about."""
 PYTEST = ("pytest", "-q", "-n", "2", "--dist", "loadfile")
 """As ``make test``: the programs that a file's tests share run once, not once a worker."""
 NO_GO = 69
@@ -103,6 +106,8 @@ nox.options.sessions = [
     "instrumentors",
     "coexistence",
     "litellm",
+    "functions",
+    "installing",
     "hosts",
     "collector",
     "bundle",
@@ -139,9 +144,12 @@ def run_tests(session: nox.Session, *packages: str, only: Sequence[str] = ("test
     session.run("python", "-m", *PYTEST, "-m", "matrix", *only, *session.posargs, env=llama_python())
 
 
-@nox.session(python=[version for version in INSTALLED if version not in ("3.10", "3.11")])
+@nox.session(python=[version for version in INSTALLED if version not in ("3.10", "3.11", "3.14")])
 def oldest(session: nox.Session) -> None:
-    """The lower bound of every dependency, and openai 1.66; 3.10 and 3.11 would have the very packages of 3.9 and 3.12."""
+    """The lower bound of every dependency, and openai 1.66; 3.10 and 3.11 would have the very packages of 3.9 and 3.12.
+
+    Of 3.14 the oldest packages know nothing.
+    """
     run_tests(session, *lower_bounds(str(session.python)), OPENAI["1.66"], only=CORE)
 
 
@@ -149,6 +157,8 @@ def oldest(session: nox.Session) -> None:
 def newest(session: nox.Session) -> None:
     """The newest of everything that this Python can have."""
     only = ("tests",) if session.python in WHOLE else (*CORE, STREAMS, CLIENT_TESTS[0], GARBAGE)
+    if session.python in BRIEF:
+        only = (*CORE, STREAMS)
     run_tests(session, "openai", only=only)
 
 
@@ -207,6 +217,22 @@ def litellm(session: nox.Session, release: str) -> None:
     session.install("-q", ".", *TEST_TOOLS, wanted, "tenacity", "openai", "openinference-instrumentation-litellm")
     tests = ("tests/e2e/test_client_contract.py", "tests/e2e/test_litellm.py")
     session.run("python", "-m", *PYTEST, "-k", "litellm", *tests, *session.posargs)
+
+
+@nox.session(python="3.12")
+def functions(session: nox.Session) -> None:
+    """Functions that are stopped when they have answered: under AWS's own runtime client, and FastAPI's."""
+    session.install("-q", ".", *TEST_TOOLS, "openai", "awslambdaric", "fastapi", "uvicorn", "gunicorn", "trio")
+    tests = ("tests/functions", "tests/unit/pipeline/test_flushing.py")
+    session.run("python", "-m", "pytest", "-q", "-n", "2", *tests, *session.posargs)
+
+
+@nox.session(python="3.12")
+def installing(session: nox.Session) -> None:
+    """Wheel and sdist as they are published, and every way of installing of docs/installing.md."""
+    session.run("make", "wheel", external=True, silent=True)
+    session.install("-q", ".", *TEST_TOOLS, "uv", "pipx", "pex", "shiv")
+    session.run("python", "-m", "pytest", "-q", "-n", "2", "tests/installing", *session.posargs)
 
 
 @nox.session(python=False)

@@ -33,7 +33,7 @@ def commands():
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory):
-    """A fresh virtual environment, and the wheel that `pip install hf-openobserve` stands for."""
+    """A fresh virtual environment, and the wheel that `make wheel` builds."""
     directory = tmp_path_factory.mktemp("newcomer")
     wheels = directory / "wheels"
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
@@ -75,7 +75,8 @@ def test_the_way_of_a_newcomer(newcomer, openobserve):
             said.remove(line)
             return line
 
-        shell(take("pip install hf-openobserve").replace("hf-openobserve", str(wheel)), {**env, **of_pip()}, directory)
+        built = "dist/hf_openobserve-*.whl"
+        shell(take("pip install " + built).replace(built, str(wheel)), {**env, **of_pip()}, directory)
         exports = "\n".join(
             [
                 re.sub('".*"', f'"{openobserve.url}"', take("export OPENOBSERVE_URL=")),
@@ -95,8 +96,8 @@ def test_the_way_of_a_newcomer(newcomer, openobserve):
         assert "gen_ai_input_messages" not in row
 
         # The container's lines, with a place of the test's own for the fixed directory.
-        ((install, link, variable),) = blocks("dockerfile")
-        assert install == "RUN pip install hf-openobserve"
+        ((copy, install, link, variable),) = blocks("dockerfile")
+        assert (copy, install) == (f"COPY {built} /tmp/", f"RUN pip install {built.replace('dist', '/tmp')}")
         fixed = str(directory / "opt-hf-openobserve")
         assert link.startswith("RUN ")
         shell(link[len("RUN ") :].replace("/opt/hf-openobserve", fixed), env, directory)
@@ -147,7 +148,7 @@ def test_the_way_of_a_newcomer(newcomer, openobserve):
         assert not state.exists()
         # The link now leads nowhere, which must hurt nobody.
         assert shell(f"export PYTHONPATH={fixed}\n{exports}\npython app.py", env, directory) == "llama3.1-8b\n"
-    assert said == ["make demo", "make test"]
+    assert said == ["make demo", "make test", "make wheel"]
 
 
 def test_make_targets_that_the_readme_names_exist():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,16 @@ def endpoint():
         yield running
 
 
+def without_us(said):
+    """What Python 3.14 says at its end of generators that it cannot close, without addresses and our frames.
+
+    Nor with its warnings of asynchronous ones: where the collector comes decides whether there are any.
+    """
+    lines = re.sub(r" at 0x[0-9a-f]+", "", said).splitlines()
+    frames = [line for line in lines if line.startswith("  File ") and "hf_openobserve/" in line]
+    return [line for line in lines if line not in frames and "RuntimeWarning: coroutine method 'aclose' of" not in line]
+
+
 @pytest.fixture(scope="module", params=[("pythonpath", "on"), ("wrapper", "off")], ids="-".join)
 def streams(request, endpoint, tmp_path_factory):
     """The rows of one run by the label of the call, and what the endpoint was asked; compared with the bare program."""
@@ -67,7 +78,7 @@ def streams(request, endpoint, tmp_path_factory):
         endpoint.reset()
         done = harness.run([str(PROGRAM)], door=door, env=env, cwd=tmp_path)
         assert done.stdout.splitlines() == bare.stdout.splitlines()
-        assert (done.stderr, done.returncode) == (bare.stderr, bare.returncode)
+        assert (without_us(done.stderr), done.returncode) == (without_us(bare.stderr), bare.returncode)
         count = len(READ + REFUSED + LEFT + FAILED + TWICE)
         rows = server.wait_for_rows(count)
         assert len(rows) == count, "one call is one row, and neither a list of models nor a file is a call"
