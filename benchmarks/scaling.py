@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import environments
 import llm_spans
 import processes
-from environments import AGENT_VARIABLES, HERE, REPOSITORY, Environment, clean_environ
+from environments import AGENT_VARIABLES, REPOSITORY, Environment, clean_environ
 from printing import header, load_note, say
 
 PARTS = ("bytes", "process", "ship", "collector", "backlog")
@@ -295,8 +295,9 @@ def main(arguments: Sequence[str]) -> None:
     print(header(environments.versions(OURS)))
     if "collector" in parts or "backlog" in parts:
         print(subprocess.run([COLLECTOR, "--version"], check=True, stdout=subprocess.PIPE).stdout.decode().strip())
+    environments.CACHE.mkdir(exist_ok=True)  # on a disk, which /tmp may not be
     with contextlib.ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=HERE.parent)))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=environments.CACHE)))
         setup = processes.Setup("", stack.enter_context(processes.server("sink")), directory)
         measures: List[Tuple[str, Callable[..., None], Tuple[Any, ...]]] = [
             ("bytes", measure_bytes, ()),
