@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types matrix faults collector test-collector bench bench-peers wheel prices bundle bundle-lock clean
+.PHONY: help demo test lint types matrix faults collector test-collector bench bench-peers wheel prices bundle layer bundle-lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -78,6 +78,9 @@ $(BUNDLE)/.installed: deploy/bundle/requirements.txt
 
 bundle: $(BUNDLE)/.installed ## dist/agent: the agent for every Python at once, see docs/bundle.md; TARGETS="3.12 3.14-musllinux-aarch64", all
 	$(BUNDLE)/bin/python deploy/bundle $(TARGETS)
+
+layer: ## dist/hf-openobserve-layer.zip: the bundle's TARGETS (3.12) as a layer of AWS Lambda, see docs/functions.md
+	$(PYTHON) deploy/functions $(TARGETS)
 
 bundle-lock: $(BUNDLE)/.installed ## resolve the packages of the bundle anew
 	$(BUNDLE)/bin/python deploy/bundle --lock
