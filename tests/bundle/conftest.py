@@ -27,6 +27,31 @@ def bundle():
 
 
 @pytest.fixture(scope="session")
+def build():
+    """``build(directory, "3.12")``: another one."""
+
+    def built(directory, *targets):
+        command = [TOOLS / "bin" / "python", harness.REPOSITORY / "deploy" / "bundle", "--out", directory, *targets]
+        subprocess.run([str(part) for part in command], check=True, capture_output=True)
+
+    return built
+
+
+@pytest.fixture(scope="session")
+def bundle_of(bundle, build, tmp_path_factory):
+    """``bundle_of("3.14")``: the bundle, or one for a Python that `make bundle` leaves out."""
+
+    def found(version):
+        if list(bundle.glob(f".hf-openobserve/cp{version.replace('.', '')}-*")):
+            return bundle
+        directory = tmp_path_factory.mktemp("bundle") / "agent"
+        build(directory, version)
+        return directory
+
+    return found
+
+
+@pytest.fixture(scope="session")
 def interpreter():
     """``interpreter("3.8")``: this machine's, by its real path."""
 
@@ -78,8 +103,9 @@ def env(tmp_path, router, openobserve):
 @pytest.fixture
 def under(bundle):
     """``under(env, *path)``: the same with the bundle's door on PYTHONPATH, before the application's own entries."""
+    common = bundle
 
-    def through(env, *path, door=("bootstrap",)):
+    def through(env, *path, door=("bootstrap",), bundle=common):
         entries = [str(bundle.joinpath(*door)), *map(str, path)]
         return {**env, "PYTHONPATH": os.pathsep.join(entries)}
 

@@ -18,12 +18,6 @@ from hf_openobserve.process import dependencies
 pytestmark = pytest.mark.bundle
 
 
-def build(directory, *targets):
-    python = harness.REPOSITORY / ".nox" / "bundle" / "bin" / "python"
-    script = harness.REPOSITORY / "deploy" / "bundle"
-    subprocess.run([str(python), str(script), "--out", str(directory), *targets], check=True, capture_output=True)
-
-
 def contents(directory):
     """Relative path -> mode, and the bytes of a file or where a link leads."""
     found = {}
@@ -39,7 +33,7 @@ def contents(directory):
     return found
 
 
-def test_two_builds_have_the_same_bytes(bundle, tmp_path):
+def test_two_builds_have_the_same_bytes(bundle, build, tmp_path):
     targets = ("3.8", "3.14-musllinux-aarch64")
     for place in ("one", "another/place"):
         build(tmp_path / place, *targets)
@@ -131,7 +125,7 @@ def test_a_copy_is_the_same(bundle, tmp_path, copy):
 
 @pytest.mark.parametrize("door", ["bootstrap", "opentelemetry/instrumentation/auto_instrumentation"])
 def test_a_zip_of_one_python_has_no_links_and_works(
-    bundle, tmp_path, interpreter, application, env, script, openobserve, door
+    build, bundle, tmp_path, interpreter, application, env, script, openobserve, door
 ):
     """As for a layer of AWS Lambda: links are followed, and of one Python nothing is there twice."""
     build(tmp_path / "agent", "3.12")

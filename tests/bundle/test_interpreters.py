@@ -60,11 +60,12 @@ def assert_as_without_us(bare, done, bundle, packages):
 
 
 @pytest.mark.parametrize("version", PYTHONS)
-def test_a_virtual_environment(version, bundle, interpreter, application, env, under, script, tmp_path, openobserve):
+def test_a_virtual_environment(version, bundle_of, interpreter, application, env, under, script, tmp_path, openobserve):
     packages = application(version, "openai")
     python = environment_of(interpreter(version), tmp_path / "venv", packages=packages)
+    bundle = bundle_of(version)
     bare = harness.run_ok([str(script)], door=None, env=env, cwd=tmp_path, python=python)
-    done = harness.run_ok([str(script)], door=None, env=under(env), cwd=tmp_path, python=python)
+    done = harness.run_ok([str(script)], door=None, env=under(env, bundle=bundle), cwd=tmp_path, python=python)
     assert_as_without_us(bare, done, bundle, packages)
     (row,) = openobserve.wait_for_rows(1)
     assert row["operation_name"] == "ChatCompletion"
