@@ -167,7 +167,7 @@ def test_ci_calls_the_readmes_test_command():
 
 
 def test_the_dockerfile_holds_the_readmes_lines():
-    dockerfile = (harness.REPOSITORY / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    dockerfile = (harness.REPOSITORY / "deploy" / "application" / "Dockerfile").read_text(encoding="utf-8")
     ((*lines,),) = blocks("dockerfile")
     assert "\n".join(lines) in dockerfile
 
