@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 import harness
+import outboxes
 from hf_openobserve.outbox import store
 from scripted import Reply, ScriptedEndpoint, chat_body
 
@@ -523,3 +524,28 @@ def test_a_segment_that_another_process_takes_before_it_is_locked_costs_no_span(
     assert not (tmp_path / "local" / taken[0]).exists()
     ours.seal()
     assert [claimed.records for claimed in theirs.claim()] == [[(2, b"second")]]
+
+
+def test_a_process_without_a_destination_is_delivered_while_it_runs(endpoint, openobserve, tmp_path):
+    """A sidecar does it: the program has no token, and `ship` finds its calls in the directory that they share."""
+    program = (
+        "import openai, os, sys\n"
+        "client = openai.OpenAI(base_url=os.environ['HF_BASE_URL'], api_key='x', max_retries=0)\n"
+        "client.chat.completions.create(model='m', messages=[{'role': 'user', 'content': 'Hi'}], user='one')\n"
+        "sys.stdin.read()\n"
+    )
+    env = harness.environment(tmp_path, {"HF_BASE_URL": endpoint.url})
+    command = list(harness.command("pythonpath", sys.executable, ["-c", program]))
+    running = subprocess.Popen(command, env=harness.through("pythonpath", env), stdin=subprocess.PIPE)
+    try:
+
+        def shipped():
+            outboxes.invoke(["ship"], {**env, **openobserve.environment})
+            return openobserve.rows(timeout=0.5)
+
+        wait_until(shipped, "the call of a process that goes on")
+        assert running.poll() is None
+    finally:
+        running.communicate(b"", timeout=30)
+    assert running.returncode == 0
+    assert len(openobserve.rows(timeout=1)) == 1

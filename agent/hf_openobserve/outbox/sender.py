@@ -5,17 +5,15 @@ Nothing of it runs on the application's threads but ``wake`` and, at exit, the b
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Iterator, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Deque, Optional, Protocol
 
 from hf_openobserve.openobserve import answers
 from hf_openobserve.openobserve.session import import_requests
 from hf_openobserve.outbox import fork_warning
-from hf_openobserve.process import diagnostics, events
+from hf_openobserve.process import diagnostics, events, signals
 
 if TYPE_CHECKING:
     from hf_openobserve.outbox.delivery import Delivery
@@ -171,7 +169,7 @@ class Sender:
             self._lock_kind = threading.Lock
             thread = threading.Thread(target=self._run, name="hf-openobserve-sender", daemon=True)
             try:
-                with _signals_left_to_the_application():
+                with signals.left_to_the_application():
                     thread.start()
             except RuntimeError:
                 # The interpreter is shutting down, or the process may have no more threads: the spans are on disk.
@@ -255,25 +253,6 @@ class Sender:
                 metering.deliver(now=now)
         except Exception:  # noqa: BLE001 - spans go on
             diagnostics.account("metrics")
-
-
-@contextlib.contextmanager
-def _signals_left_to_the_application() -> Iterator[None]:
-    """A thread started within blocks all signals, as it inherits.
-
-    A signal that the application blocks in its own thread, to take it by ``sigwait``, would kill the process if this
-    thread were open for it. Faults stay open, or faulthandler would not see them.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    faults = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:  # a signal that came before may raise in between: what is blocked is given back all the same
-        signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.valid_signals()) - faults)
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _uninstrumented() -> Any:

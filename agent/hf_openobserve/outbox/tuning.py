@@ -12,6 +12,9 @@ class Tuning(NamedTuple):
     segment_spans: int = 512
     """A segment is sealed beyond these, so that it is one request: what a sender that is killed sends twice."""
 
+    seal_after_s: float = 10.0
+    """Of a process that sends nothing itself: how long a span may wait before another process can take it."""
+
     batch_spans: int = 512
     batch_bytes: int = 5 * 1024 * 1024
     """Of one request: those of a whole segment."""

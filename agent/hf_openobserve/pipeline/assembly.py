@@ -63,6 +63,9 @@ def assemble(settings: Settings) -> Pipeline:
 def _assembled(settings: Settings, store: Any, sender: Any, exporters: List[Callable[[], Any]]) -> Pipeline:
     from hf_openobserve import privacy
     from hf_openobserve.call import unsampled
+    from hf_openobserve.outbox.sealing import Sealing
+    from hf_openobserve.outbox.store import DirectoryStore
+    from hf_openobserve.outbox.tuning import DEFAULT
     from hf_openobserve.pipeline import provider
     from hf_openobserve.pipeline.processor import RecordingProcessor
 
@@ -80,6 +83,8 @@ def _assembled(settings: Settings, store: Any, sender: Any, exporters: List[Call
         # Lambda ends a process without a signal: its exit handlers do not run.
         numbers = settings.platform == names.AWS_LAMBDA_RUNTIME_API
         processor.flushing = Flushing(sender, settings.exit_timeout_s, numbers=numbers)
+    if sender is None and isinstance(store, DirectoryStore):
+        processor.sealing = Sealing(store, DEFAULT.seal_after_s)
     ours = provider.build(processor)
     if settings.metrics is not None and sender is not None:
         metering = _metering(settings, settings.metrics, store)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from hf_openobserve.outbox.memory import MemoryStore
     from hf_openobserve.outbox.metering import Metering
+    from hf_openobserve.outbox.sealing import Sealing
     from hf_openobserve.outbox.sender import Sender
     from hf_openobserve.outbox.store import DirectoryStore
     from hf_openobserve.pipeline.flushing import Flushing
@@ -64,6 +65,8 @@ class RecordingProcessor(SpanProcessor):
         """Takes the numbers of the calls, where metrics are made."""
         self.flushing: Optional[Flushing] = None
         """Waits for deliveries, where the process may be frozen when it has answered."""
+        self.sealing: Optional[Sealing] = None
+        """Lets others take what is recorded, where this process sends nothing."""
         self.policy = policy
         self.exit_timeout_s = exit_timeout_s
         self._falling_back = threading.Lock()
@@ -148,6 +151,8 @@ class RecordingProcessor(SpanProcessor):
         if self.sender is not None:
             self.sender.delivery.resource = record.resource
             self.sender.wake()
+        elif self.sealing is not None:
+            self.sealing.begin()
 
     def _keep(self, start_unix_nano: int, payload: bytes) -> None:
         """On disk, or in memory while the disk takes nothing."""
@@ -223,6 +228,8 @@ class RecordingProcessor(SpanProcessor):
             self.metering.after_fork_in_child()
         if self.sender is not None:
             self.sender.after_fork_in_child()
+        if self.sealing is not None:
+            self.sealing.after_fork_in_child()
 
 
 class JoinedProcessor(SpanProcessor):

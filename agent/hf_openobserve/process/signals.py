@@ -1,4 +1,4 @@
-"""Lets the program's signals wait for what must not be interrupted in its middle."""
+"""Lets the program's signals wait for what must not be interrupted in its middle, and keeps them off our own threads."""
 
 from __future__ import annotations
 
@@ -34,6 +34,25 @@ def handled_after() -> Iterator[None]:
             standing_in.end()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def left_to_the_application() -> Iterator[None]:
+    """A thread started within blocks all signals, as it inherits.
+
+    A signal that the application blocks in its own thread, to take it by ``sigwait``, would kill the process if this
+    thread were open for it. Faults stay open, or faulthandler would not see them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    faults = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:  # a signal that came before may raise in between: what is blocked is given back all the same
+        signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.valid_signals()) - faults)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _StandIn:
