@@ -25,7 +25,7 @@ demo: $(VENV)/.installed ## an unmodified OpenAI program under the agent, agains
 	$(BIN)/hf-openobserve demo
 
 test: $(VENV)/.installed ## the tests; `make matrix` has those of web servers, pools and notebooks, too
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not hosts and not bundle"
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not hosts and not bundle"
 
 lint: $(VENV)/.installed ## style, and which package may import which
 	$(BIN)/ruff check .

@@ -54,8 +54,9 @@ WHOLE = ("3.8",)
 """The oldest Python, with the oldest OpenInference. `make test` runs the whole suite with the newest of everything."""
 BRIEF = ("3.14",)
 """Between 3.13 and 3.14 nothing differs that the other tests are about."""
-PYTEST = ("pytest", "-q", "-n", "2", "--dist", "loadfile")
-"""As ``make test``: the programs that a file's tests share run once, not once a worker."""
+PYTEST = ("pytest", "-q", "-n", "3", "--dist", "loadfile")
+"""As ``make test``: the programs that a file's tests share run once, not once a worker; three workers for two cores, since
+tests wait for servers that do not answer."""
 NO_GO = 69
 """How ``deploy/collector/build.sh`` says that there is nothing to build from."""
 TEST_TOOLS = (
