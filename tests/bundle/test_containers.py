@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 
@@ -64,8 +63,7 @@ def possible():
 def agent_image(bundle, tmp_path_factory):
     """What deploy/agent/Dockerfile makes of the bundle."""
     directory = tmp_path_factory.mktemp("agent-image")
-    yield containers.build((DEPLOY / "agent" / "Dockerfile").read_text(encoding="utf-8"), bundle, directory)
-    shutil.rmtree(str(directory))
+    return containers.build((DEPLOY / "agent" / "Dockerfile").read_text(encoding="utf-8"), bundle, directory)
 
 
 @pytest.fixture
