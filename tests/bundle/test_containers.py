@@ -9,7 +9,6 @@ import signal
 import subprocess
 
 import pytest
-import yaml
 
 import containers
 import harness
@@ -18,6 +17,7 @@ import pods
 pytestmark = pytest.mark.bundle
 
 DEPLOY = harness.REPOSITORY / "deploy"
+yaml = pytest.importorskip("yaml", reason="PyYAML is not installed: nothing of deploy/ is run")
 PROGRAM = """
 import atexit, json, os, signal, sys
 before = dict(os.environ)
