@@ -54,6 +54,12 @@ def build(root: Path, targets: Sequence[Target]) -> None:
                 store[key], sources[key] = hidden / "store" / key, wheel
                 wheels.unpack(wheel, store[key])
             of_target[target].append(key)
+    earlier = wheels.of_earlier(lock.earlier())
+    for wheel in earlier:
+        key = wheels.stored_as(wheel)
+        if key not in store:
+            store[key], sources[key] = hidden / "store" / key, wheel
+            wheels.unpack(wheel, store[key])
     with tempfile.TemporaryDirectory() as directory:
         wheel = wheels.of_the_agent(Path(directory))
         agent, (_, version) = wheels.stored_as(wheel), wheels.name_and_version(wheel)
@@ -63,6 +69,7 @@ def build(root: Path, targets: Sequence[Target]) -> None:
         _doors(root)
         pythons = _compile(hidden, store, of_target)
         _link(hidden, store, of_target, pythons)
+        tree.lay_out(hidden / "earlier", [store[wheels.stored_as(wheel)] for wheel in earlier], "none")
         described = [_described(target, of_target[target], pythons.get(target), root) for target in targets]
         with_agent = {**store, agent: hidden}
         papers.write_licences(root, with_agent)

@@ -19,6 +19,8 @@ NOT_IN_A_BUNDLE = ("opentelemetry-distro", "opentelemetry-exporter-otlp-proto-ht
 """For another distro, or the wrapper command, in an environment that pip has made."""
 ALSO = ("opentelemetry-proto>=1.30.0",)
 """What the exporter brings that the agent uses itself: to read and to shorten spans."""
+EARLIER = ("deprecated", "opentelemetry-instrumentation", "opentelemetry-sdk", "opentelemetry-semantic-conventions")
+"""What every target has a second time as Python 3.8 has it, see ``hf_openobserve.process.dependencies.EARLIER``."""
 NEVER_IMPORTED = ("pygments", "markdown-it-py", "mdurl", "anyio")
 """Three of rich's, for what no command shows, and one that the client openai brings itself: a third of all bytes."""
 _HEAD = """# The packages of a bundle, for Python 3.8 to 3.14: written by `make bundle-lock` (uv) from the dependencies of pyproject.toml.
@@ -70,3 +72,8 @@ def pins(target: Target) -> List[Pin]:
             digests = tuple(re.findall(r"--hash=(\S+)", entry))
             found.append(Pin(canonicalize_name(requirement.name), specifier.version, digests))
     return sorted(found)
+
+
+def earlier() -> List[Pin]:
+    """The older parts of OpenTelemetry."""
+    return [pin for pin in pins(Target("3.8", "manylinux", "x86_64")) if pin.name in EARLIER]

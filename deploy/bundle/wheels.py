@@ -38,6 +38,11 @@ def of_target(target: Target, pins: Sequence[Pin]) -> List[Path]:
     return sorted(found)
 
 
+def of_earlier(pins: Sequence[Pin]) -> List[Path]:
+    """The wheels of the older parts, for every target."""
+    return _fetched(pins, ["--python-version=3.8", *_PURE])
+
+
 def _fetched(pins: Sequence[Pin], options: Sequence[str]) -> List[Path]:
     wanted = "\n".join(pin.requirement for pin in pins)
     key = hashlib.sha256("\n".join([wanted, *options]).encode()).hexdigest()[:16]

@@ -62,6 +62,14 @@ OPENOBSERVE_HF_DEBUG = "OPENOBSERVE_HF_DEBUG"
 ``true`` prints what the agent decides, and every error it swallowed, to stderr. Default: ``false``.
 """
 
+OPENOBSERVE_HF_FORCE = "OPENOBSERVE_HF_FORCE"
+"""
+.. envvar:: OPENOBSERVE_HF_FORCE
+
+``true``: go on where a package of the program's is outside the range that the agent needs. Default: ``false``, the agent
+steps back.
+"""
+
 OPENOBSERVE_HF_OUTBOX_DIR = "OPENOBSERVE_HF_OUTBOX_DIR"
 """
 .. envvar:: OPENOBSERVE_HF_OUTBOX_DIR

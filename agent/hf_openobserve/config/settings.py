@@ -77,6 +77,8 @@ class Settings:
     """None: no metrics are made."""
     prices: str = ""
     """Absolute path of the user's price list; ``off``: no cost is computed."""
+    force: bool = False
+    """Go on where a package of the program's is out of range."""
     debug: bool = False
     secrets: Tuple[str, ...] = field(default=(), repr=False)
     """Literal texts to mask wherever they show up, the longest first, none shorter than ``SHORTEST_SECRET``."""
@@ -133,6 +135,7 @@ def _load(variables: Variables, script_dir: Optional[str]) -> Settings:
         prices = "off"
     elif prices:
         prices = variables.absolute(prices) or prices
+    force = variables.boolean(names.OPENOBSERVE_HF_FORCE, default=False)
     debug = variables.boolean(names.OPENOBSERVE_HF_DEBUG, default=False)
     variables.secrets.extend(variables.value(name) for name in names.HF_TOKEN_VARIABLES)
     for name in vars(names):
@@ -161,6 +164,7 @@ def _load(variables: Variables, script_dir: Optional[str]) -> Settings:
         agent=MappingProxyType({name: value for name, value in agent.items() if value}),
         metrics=measured,
         prices=prices,
+        force=force,
         debug=debug,
         secrets=secrets,
         sources=MappingProxyType(variables.sources),

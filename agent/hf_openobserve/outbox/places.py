@@ -8,7 +8,7 @@ import math
 import os
 import re
 import tempfile
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from hf_openobserve.outbox.directory import Directory, OutboxUnavailableError, Owners, RefusedError, make, user
 from hf_openobserve.process import diagnostics
@@ -111,6 +111,18 @@ def default_root() -> str:
             raise OutboxUnavailableError("there is no home directory")
         state = os.path.join(home, ".local", "state")
     return os.path.join(state, "hf-openobserve", "outbox")
+
+
+def make_root(explicit: Optional[str]) -> Directory:
+    """The outbox itself, made where it is not there: the configured one, else the first of ours. Raises OSError."""
+    if explicit is None:
+        try:
+            return make_root(default_root())
+        except OSError:
+            diagnostics.pass_the_programs_own()
+            explicit = make_temporary_root()
+    _make_path(explicit)
+    return outbox(explicit)
 
 
 def temporary_root() -> str:

@@ -13,12 +13,14 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
+from hf_openobserve.pipeline import guard
 from hf_openobserve.process import dependencies, diagnostics, signals, silence
 from hf_openobserve.process.forks import Forks
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
+    from hf_openobserve.config.settings import Settings
     from hf_openobserve.pipeline.assembly import Pipeline
 
 _LOCK_TIMEOUT_S = 5.0
@@ -94,14 +96,22 @@ class Agent:
             diagnostics.guarded("adopt", _adopt, self.pipeline)
 
     def _build(self) -> Optional[Pipeline]:
-        """Everything is made before anything is told of it: the program's own exception may come at any point."""
+        """None: nothing is to be recorded, and nothing of ours stays in the program."""
         dependencies.reach()
         from hf_openobserve.pipeline import assembly
 
         settings = assembly.read_settings()
         if not settings.enabled:
             diagnostics.debug("switched off: nothing is recorded")
-            return None
+        elif guard.lets_pass(settings):
+            return self._assemble(settings)
+        dependencies.leave()
+        return None
+
+    def _assemble(self, settings: Settings) -> Pipeline:
+        """Everything is made before anything is told of it: the program's own exception may come at any point."""
+        from hf_openobserve.pipeline import assembly
+
         pipeline = assembly.assemble(settings)
         _hide(pipeline, self._application_config)
         self.forks.follow_pipeline(pipeline.processor, self.shut_down)
@@ -120,10 +130,7 @@ class Agent:
         """
         diagnostics.swallowed("activate")
         self._stepped_back = True
-        from hf_openobserve.process import conflicts
-
-        reason = diagnostics.guarded("conflicts", conflicts.explain, default=None) or f"{type(error).__name__}: {error}"
-        diagnostics.say_once(f"{reason}; nothing is recorded in this process")
+        guard.say(error)
 
     # Beside the application's own tracing.
 

@@ -70,7 +70,7 @@ def main(with_site: bool, with_imports: bool) -> None:
         if "packaging.requirements" not in found["broken"]:
             from hf_openobserve.process import conflicts
 
-            found["conflicts"] = list(conflicts.found())
+            found["conflicts"] = [str(conflict) for conflict in conflicts.found(for_commands=True)]
     sys.stdout.write(f"\n{MARK}{json.dumps(found)}\n")
 
 
