@@ -28,8 +28,12 @@ WITHOUT = (
     "urllib3/contrib/emscripten/",
 )
 """What no process imports, and what only a command does: it starts half a second later."""
-ALL_THE_SAME = ("/__init__.py", "/otel_attributes.py", "/otel_metrics.py")
-"""What the SDK imports of it."""
+ALL_THE_SAME = (
+    "/__init__.py",
+    *(f"/{name}_attributes.py" for name in ("db", "http", "net", "otel")),
+    "/otel_metrics.py",
+)
+"""What OpenTelemetry itself imports of it."""
 _COMPILE = """
 import os, py_compile, sys
 without, all_the_same = (tuple(words.split()) for words in sys.argv[1:3])
