@@ -1,7 +1,7 @@
 """Containers without an engine: a root directory, mounts in a namespace of their own, a user without rights.
 
-Of an image its files matter here. A base image is this machine's own system below the image's files, or busybox where that
-is installed. The network is the machine's: what a test serves on 127.0.0.1 is there.
+Of an image its files matter here. A base image is this machine's own system below the image's files, or its busybox. The
+network is the machine's: what a test serves on 127.0.0.1 is there.
 """
 
 from __future__ import annotations
@@ -129,6 +129,7 @@ def why_not() -> str:
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return "only root can mount"
     missing = [name for name in ("unshare", "setpriv", "chroot", "mount", "env") if shutil.which(name) is None]
+    missing += [] if busybox() else ["static busybox"]
     if missing:
         return f"no {', '.join(missing)}"
     tried = subprocess.run(
