@@ -70,12 +70,13 @@ def agent_image(bundle, tmp_path_factory):
 def application_image(tmp_path, interpreter, application, router):
     """``application_image(*packages)``: an image that knows nothing of us."""
 
-    def made(*packages, name="application"):
-        python, site_packages = interpreter("3.12"), application("3.12", "openai", *packages)
+    def made(*packages, version="3.12"):
+        python, site_packages = interpreter(version), application(version, "openai", *packages)
         # Its bytecode, which pip would have compiled, and a container's user could not write.
         subprocess.run([python, "-c", "import openai"], env={"PYTHONPATH": str(site_packages)}, check=True)
-        image = containers.python_image(tmp_path / name, python, site_packages, PROGRAM)
+        image = containers.python_image(tmp_path / "application", python, site_packages, PROGRAM)
         image.env.update(OPENAI_BASE_URL=router.url, OPENAI_API_KEY="x")
+        image.env["OPENOBSERVE_HF_EXIT_TIMEOUT_S"] = "20"  # on a loaded machine, too, "arrives" is now
         return image
 
     return made
@@ -128,13 +129,10 @@ def test_the_pod_of_the_manifest(tmp_path, agent_image, application_image, openo
 
         def said_by(line):
             container = pod.start({**described, "command": line.split()})
-            container.wait()
-            assert container.stderr == ""
-            return container.stdout
+            return container.check()
 
         doctor = said_by("python3 /hf-openobserve/bin/hf-openobserve doctor")
-        assert "green  sitecustomize: ours, through PYTHONPATH" in doctor
-        assert "green  delivery: a test span" in doctor
+        assert doctor.splitlines()[-1].startswith("All is well"), doctor
         assert "0.0 KiB of 64.0 MiB" in said_by("python3 /hf-openobserve/bin/hf-openobserve outbox")
         assert said_by("python3 /hf-openobserve/bin/hf-openobserve ship --dir /outbox").startswith("Nothing waits in")
 
@@ -201,10 +199,11 @@ def test_the_operator_copies_the_same_for_musl(tmp_path, agent_image):
     assert ("bootstrap", True) in first
 
 
-def test_the_two_lines_of_a_dockerfile(tmp_path, agent_image, application_image, openobserve):
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+def test_the_two_lines_of_a_dockerfile(tmp_path, agent_image, application_image, openobserve, version):
     page = (harness.REPOSITORY / "docs" / "docker.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"```dockerfile\n(.*?)```", page, re.DOTALL)
-    image = application_image()
+    image = application_image(version=version)
     name = re.search(r"--from=(\S+)", lines)[1]
     for instruction, value in containers.instructions(lines):
         containers.apply(image, instruction, value, tmp_path, {name: agent_image})
