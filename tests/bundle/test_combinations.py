@@ -77,6 +77,20 @@ def test_a_call_is_recorded_with_the_applications_own(
     assert row["operation_name"] == "ChatCompletion"
 
 
+@pytest.mark.parametrize("release", ["0.30.*", "1.*"])
+def test_a_program_without_openai(release, bundle, interpreter, application, env, under, script, tmp_path, openobserve):
+    """The bundle leaves out what openai brings, and nobody else needs. Its metadata is there from the first client on."""
+    theirs = application("3.12", f"huggingface_hub=={release}")
+    script.write_text(
+        HUB_CALL + "import importlib.metadata as m; print(m.version('opentelemetry-sdk'), file=sys.stderr)"
+    )
+    done = harness.run([str(script)], door=None, env=under(env, theirs), cwd=tmp_path, python=interpreter("3.12"))
+    assert [file for file in beside(said(done), bundle) if (theirs / file).exists()] == []
+    assert len(openobserve.wait_for_rows(1)) == 1
+    sdk = (bundle / ".hf-openobserve").glob(f"cp312-*/opentelemetry_sdk-{done.stderr.strip()}.dist-info")
+    assert len(list(sdk)) == 1
+
+
 @pytest.mark.parametrize(
     ("version", "packages", "alone", "line"),
     [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from hf_openobserve.process import dependencies
+from hf_openobserve.process import dependencies, diagnostics
 from hf_openobserve.process.packages import Package, Packages, normal
 
 AGENT = "hf-openobserve"
@@ -65,12 +65,12 @@ class Conflict(NamedTuple):
 
 
 def explain() -> Optional[str]:
-    """The first conflict of this process as a clause; None if there is none. Raises as ``found`` does."""
+    """The first conflict of this process as a clause; None if there is none."""
     return next((str(conflict) for conflict in found()), None)
 
 
 def found(*, for_commands: bool = False) -> List[Conflict]:
-    """What stands in the way in this process. Raises what ``packaging`` raises on damaged metadata."""
+    """What stands in the way in this process."""
     return choose(for_commands=for_commands)[1]
 
 
@@ -134,7 +134,11 @@ def _needed(source: Package) -> Iterator[Tuple[str, Any]]:
         if entry.source == source.name and _contains(SpecifierSet(entry.versions), source.version)
     }
     for text in source.requires:
-        requirement = Requirement(text)
+        try:
+            requirement = Requirement(text)
+        except ValueError:  # of an old package, before there was a rule
+            diagnostics.pass_the_programs_own()
+            continue
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             name = normal(requirement.name)
             yield name, tried.pop(name, requirement.specifier)
@@ -142,7 +146,12 @@ def _needed(source: Package) -> Iterator[Tuple[str, Any]]:
 
 
 def _contains(specifier: Any, version: str) -> bool:
-    if not version:  # nobody knows: it is tried
+    """Where nobody knows the version, or nobody can read it, it is tried."""
+    from packaging.version import Version
+
+    try:
+        contained: bool = not version or specifier.contains(Version(version), prereleases=True)
+    except ValueError:  # no version by the rules
+        diagnostics.pass_the_programs_own()
         return True
-    contained: bool = specifier.contains(version, prereleases=True)
     return contained

@@ -253,3 +253,11 @@ def test_damaged_metadata_counts_as_none(decide, tmp_path):
     (tmp_path / "program" / "wrapt-1.17.3.dist-info" / "METADATA").write_bytes(b"\xff\xfe")
     importlib.invalidate_caches()
     assert conflicts.explain() is None
+
+
+@pytest.mark.parametrize(
+    ("version", "requires"),
+    [("2.0.0-of-our-own", []), ("1.17.3", ["not a requirement (at all"]), ("1.17.3", ["six; python_version in 'x'"])],
+)
+def test_what_no_rule_can_read_is_tried(decide, version, requires):
+    assert decide(requires={f"wrapt {version}": requires}) == "newest"
