@@ -17,6 +17,7 @@ import interpreters
 
 WITHOUT = (
     "cli/",
+    "click/",
     "google/protobuf/",
     "opentelemetry/proto/",
     "opentelemetry/sdk/_configuration/",
