@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -81,7 +82,10 @@ def application(interpreter):
                 if wanted:
                     subprocess.run([*uv, *options, "--target", str(fresh), *wanted], check=True)
             fresh.mkdir(parents=True, exist_ok=True)
-            fresh.rename(directory)
+            try:
+                fresh.rename(directory)
+            except OSError:  # another worker has made it meanwhile
+                shutil.rmtree(str(fresh))
         return directory
 
     return installed
