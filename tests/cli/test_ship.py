@@ -592,6 +592,18 @@ def test_follow_delivers_what_comes_until_it_is_ended(env, root, openobserve, st
     assert len(openobserve.rows()) == 5
 
 
+def test_follow_delivers_what_came_right_before_its_end(env, root, openobserve, started, identity):
+    process = started(["ship", "--follow"], env)
+    outboxes.leave(root, identity, call())
+    openobserve.wait_for_rows(1)
+    outboxes.leave(root, identity, call())  # it looks again in two seconds
+    process.send_signal(signal.SIGTERM)
+    status, stdout, stderr = ended(process)
+    assert (status, stderr) == (0, "")
+    assert stdout.splitlines()[-1].startswith("2 spans accepted")
+    assert len(openobserve.rows()) == 2
+
+
 def test_follow_as_json_is_one_line_per_delivery(env, root, openobserve, started):
     outboxes.leave(root, "local", call())
     process = started(["ship", "--follow", "--json"], env)

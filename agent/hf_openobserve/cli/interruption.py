@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from types import FrameType, TracebackType
@@ -19,11 +20,16 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal_number: Optional[int] = None
+        self._until = math.inf
         self._before: Dict[int, Any] = {}
 
     def asked(self) -> bool:
-        """Whether a signal has come."""
-        return self.signal_number is not None
+        """Whether a signal has come, or the time is over that was granted after one."""
+        return self.signal_number is not None or time.monotonic() >= self._until
+
+    def grant(self, seconds: float) -> None:
+        """Go on for so long after a signal. The next one counts as the first."""
+        self.signal_number, self._until = None, time.monotonic() + seconds
 
     def __enter__(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):

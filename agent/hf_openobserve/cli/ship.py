@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 FOLLOW_SCAN_S = 2.0
 """How often --follow looks for segments that have been left."""
 
+LAST_S = 5.0
+"""For one more delivery after SIGTERM: a pod's sidecar gets it right after the program whose spans it delivers has ended."""
+
 LINE_EVERY_S = 5.0
 
 
@@ -81,7 +84,7 @@ def ship_command(directory: Optional[str], follow: bool, as_json: bool) -> None:
     with suppress_instrumentation(), display, interruption:
         try:
             if follow:
-                _follow(shipment, display, as_json)
+                _follow(shipment, display, interruption, as_json)
             else:
                 _once(shipment, display)
         except (OutboxUnavailableError, UnsuitableDirectoryError) as error:
@@ -186,7 +189,7 @@ def _once(shipment: Shipment, display: Display) -> None:
     _say_failure(shipment, "")
 
 
-def _follow(shipment: Shipment, display: Display, as_json: bool) -> None:
+def _follow(shipment: Shipment, display: Display, interruption: Interruption, as_json: bool) -> None:
     shipment.open()
     before = shipment.look()
     _say_what_stays(shipment, before)
@@ -204,6 +207,10 @@ def _follow(shipment: Shipment, display: Display, as_json: bool) -> None:
                 display.line(shipment.sentence(left))
         failure = _say_failure(shipment, failure)
         sleep(FOLLOW_SCAN_S if delivered else max(TICK_S, shipment.wait_s()), shipment.ending)
+    if interruption.signal_number == signal.SIGTERM:
+        interruption.grant(LAST_S)
+        shipment.deliver()
+        _say_failure(shipment, failure)
 
 
 def _say_what_stays(shipment: Shipment, left: Left) -> None:
