@@ -26,8 +26,8 @@ _ALL_CONTENT = _VECTORS.union(
 HIDE_NAMES = _ALL_CONTENT | {"LLM_INVOCATION_PARAMETERS"}
 """Suffixes of ``OPENINFERENCE_HIDE_*`` known to any OpenInference from 0.1.27 to 0.1.72."""
 
-_TOGETHER = 1 << 16
-"""Characters. Beyond, each text is cleaned by itself."""
+_TOGETHER = 1 << 20
+"""Characters. Beyond, each text is cleaned by itself: the joined one is a copy."""
 
 _MESSAGES = "gen_ai.input.messages"
 
