@@ -1,7 +1,7 @@
 """Calls that the sampler leaves out: no span, no row, and a few numbers, where metrics are made.
 
-A whole answer of the OpenAI client is looked at as the client has parsed it: that costs a few microseconds. A stream is
-watched as if it were recorded, since its usage is in its last chunk, and so is what goes through huggingface_hub's client.
+A whole answer is looked at as the client has parsed it: that costs a few microseconds. A stream is watched as if it were
+recorded, since its usage is in its last chunk.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ _CACHED, _REASONING = "gen_ai.usage.cache_read.input_tokens", "llm.token_count.c
 _RESOURCE, _SCOPE = ResourceRecord({}), ScopeRecord()
 
 
-def answered(url: str, model: Any, result: Any, began: int) -> None:
-    """A whole answer has come, as the client has parsed it."""
+def answered(url: str, model: Any, result: Any, began: int, operation: str = "") -> None:
+    """A whole answer has come, as the client has parsed it. operation: where the address does not tell it."""
     if note is None:
         return
-    attributes: Dict[str, Any] = dict(_of_address(url))
-    attributes["gen_ai.request.model"] = model
+    attributes = _of_call(url, model, operation)
     attributes["gen_ai.response.model"] = getattr(result, "model", None)
     # A model of the client's raises for a member that it has not, which takes long: its dictionary does not.
     usage = _members(getattr(result, "usage", None))
@@ -46,15 +45,14 @@ def answered(url: str, model: Any, result: Any, began: int) -> None:
     note(attributes, began, time.time_ns())
 
 
-def failed(url: str, model: Any, error: BaseException, began: int) -> None:
+def failed(url: str, model: Any, error: BaseException, began: int, operation: str = "") -> None:
     """The client has raised."""
     if note is None:
         return
     failure = errors.describe(error)
-    attributes: Dict[str, Any] = dict(_of_address(url))
+    attributes = _of_call(url, model, operation)
     attributes.update(
         {
-            "gen_ai.request.model": model,
             "error.type": failure.error_type,
             "hf.error.kind": failure.kind,
             _INPUT: 0,
@@ -82,6 +80,14 @@ def ended(call: Call, attributes: Dict[str, Any], began: int) -> None:
     record = columns.apply(record, call.facts())
     if columns.is_llm_span(record.attributes):
         note(record.attributes, record.start_time_unix_nano, record.end_time_unix_nano)
+
+
+def _of_call(url: str, model: Any, operation: str) -> Dict[str, Any]:
+    attributes: Dict[str, Any] = dict(_of_address(url))
+    attributes["gen_ai.request.model"] = model
+    if operation:
+        attributes["gen_ai.operation.name"] = operation
+    return attributes
 
 
 @functools.lru_cache(maxsize=256)

@@ -96,8 +96,11 @@ class Tracing:
         operation = OPERATIONS.get(method) or Operation(method, "UNKNOWN")
         attributes = {"openinference.span.kind": operation.kind}
         span = own_span.start(self._tracer, self._config, operation.span_name, attributes)
-        if not span.is_recording() and unsampled.note is None:
-            return Unrecorded(client, span)
+        if not span.is_recording():
+            if unsampled.note is None or not operation.genai_operation:
+                return Unrecorded(client, span)
+            if not kwargs.get("stream"):  # a stream is watched: its usage is in its last chunk
+                return Counted(client, span, operation.genai_operation, kwargs.get("model"))
         literals.remember_client(client)
         return Task(client, operation, span, kwargs.get("model"), self)
 
@@ -148,6 +151,37 @@ class Unrecorded:
     def failed(self, _error: BaseException) -> None:
         """The method raised."""
         self.returned(None)
+
+
+class Counted(Unrecorded):
+    """A task that the sampler left out, with a whole answer: a few numbers are kept of it, see ``unsampled``."""
+
+    __slots__ = ("_began", "_model", "_operation", "_url")
+
+    def __init__(self, client: Any, span: Any, operation: str, model: Any) -> None:
+        super().__init__(client, span)
+        self._began = time.time_ns()
+        self._operation = operation
+        self._model = model
+        self._url = ""
+
+    def posted(self, parameters: Any) -> None:
+        """Where the request goes, and to which model."""
+        self._url, self._model = str(parameters.url), self._model or parameters.model
+
+    def returned(self, result: Any) -> bool:
+        """The method returned."""
+        if self._url:
+            named = (self._url, self._model, result, self._began)
+            diagnostics.guarded("metrics", unsampled.answered, *named, self._operation)
+        return super().returned(result)
+
+    def failed(self, error: BaseException) -> None:
+        """The method raised."""
+        if self._url and isinstance(error, Exception):
+            named = (self._url, self._model, error, self._began)
+            diagnostics.guarded("metrics", unsampled.failed, *named, self._operation)
+        super().returned(None)
 
 
 class Task:
