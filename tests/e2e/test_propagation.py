@@ -72,3 +72,13 @@ def test_the_servers_spans_join_the_trace(door, tmp_path):
     expected = [(row["trace_id"], row["span_id"], row["gen_ai_request_model"]) for row in rows]
     assert sorted(told) == sorted(row for row in expected if row[2] != "org/own")
     assert tuple(body["model"].partition("/")[2] for _, _, body in endpoint.calls) == CALLS
+
+
+def test_a_call_that_is_not_recorded_tells_nothing(tmp_path):
+    with ScriptedEndpoint(answer) as endpoint, FakeOpenObserve() as server:
+        settings = {"HF_BASE_URL": endpoint.url, "OTEL_TRACES_SAMPLER": "always_off", "OPENOBSERVE_HF_METRICS": "auto"}
+        env = harness.environment(tmp_path, server.environment, settings)
+        harness.run_ok(PROGRAM, door="pythonpath", env=env, cwd=tmp_path)
+    told = [body["model"] for _, sent, body in endpoint.calls if "traceparent" in map(str.lower, sent)]
+    assert told == ["org/own"]
+    assert len(endpoint.calls) == len(CALLS)

@@ -1,6 +1,7 @@
 """The trace of a call on the request itself, so that the spans of a server that is traced too join it.
 
-It goes to dedicated and local endpoints alone unless the user wants more. OpenTelemetry's propagator writes it, so
+It goes to dedicated and local endpoints alone unless the user wants more, and only of a call that is recorded: no other one
+has a span to join. OpenTelemetry's propagator writes it, so
 ``OTEL_PROPAGATORS`` keeps its meaning. The program does not see it: it is on the request only while that is sent, and where
 the program or a mock would see that, it is not put there at all.
 """
@@ -71,11 +72,12 @@ def take_from(request: Any, added: Mapping[str, str]) -> None:
 
 
 def headers_of(span: Any, *, with_baggage: bool) -> Dict[str, str]:
-    """The headers that tell of a span, the current one if None, and of the program's baggage."""
+    """The headers that tell of a span, the current one if None, and of the program's baggage; none if it is not sampled."""
     from opentelemetry import baggage, context, propagate, trace
 
     current = context.get_current() if span is None else trace.set_span_in_context(span)
     headers: Dict[str, str] = {}
-    if trace.get_current_span(current).get_span_context().is_valid:
+    told = trace.get_current_span(current).get_span_context()
+    if told.is_valid and told.trace_flags.sampled:
         propagate.inject(headers, current if with_baggage else baggage.clear(current))
     return headers

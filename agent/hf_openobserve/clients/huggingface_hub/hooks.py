@@ -139,7 +139,8 @@ def _post(original: Any, args: Any, kwargs: Any) -> Steps:
         else:
             call.does_not_ask()
     again = False
-    token = propagation.host.set(diagnostics.guarded("trace", _host_told, request_parameters, default=""))
+    told = diagnostics.guarded("trace", _host_told, request_parameters, default="") if call.is_recorded else ""
+    token = propagation.host.set(told)
     try:
         try:
             answer = yield functools.partial(original, client, parameters, *args[2:], **kwargs)

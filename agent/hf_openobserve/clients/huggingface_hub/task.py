@@ -120,6 +120,7 @@ class Unrecorded:
         self._token = context_api.attach(context_api.set_value(_KEY, self, announcement.context_of(span)))
 
     would_ask = False
+    is_recorded = False
 
     def posted(self, _parameters: Any) -> None:
         """Nothing."""
@@ -201,9 +202,10 @@ class Task:
         """The lines of an answer to a stream's request that is no stream."""
         self._status: Optional[int] = None
         self._text: Optional[str] = None
+        self.is_recorded: bool = span.is_recording()
         self._began = time.perf_counter()
         self._call = Call(url="", host="", model=self._model, client_error="huggingface_hub.InferenceClientError")
-        self._usage_mode = tracing.usage_mode if span.is_recording() else "off"
+        self._usage_mode = tracing.usage_mode if self.is_recorded else "off"
         self._span = OwnSpan(span, self._call, self._attributes, operation.kind)
         self._request_attributes: Dict[str, Any] = {}
         self._result_attributes: Dict[str, Any] = {}
