@@ -110,6 +110,7 @@ def test_the_way_of_a_newcomer(newcomer, openobserve):
         stored, page = take("hf-openobserve report --html calls.html --from"), take("hf-openobserve report --html")
         assert shell(page, env, directory) == "1 call in calls.html\n"
         assert shell(exports + "\n" + stored, env, directory) == "3 calls in calls.html\n"
+        assert "nothing is advised" in shell(take("hf-openobserve report --advise"), env, directory)  # too few calls
         assert "llama3.1-8b" in shell(take("hf-openobserve report"), env, directory)
         watch = "timeout --preserve-status --signal=INT 5 " + take("hf-openobserve tail")
         assert "llama3.1-8b" in shell(watch.replace("tail", "tail --json"), env, directory)
