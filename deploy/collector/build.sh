@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds .collector/otelcol by OpenTelemetry's own builder, unless it was built of this very manifest and this Go.
-# Exit status 69: Go is absent, or a module cannot be had, so nothing can be said about the Collector. 1: it does not compile.
+# Exit status 69: Go is absent, or a module cannot be had (in 400 s), so nothing can be said about the Collector. 1: it does not compile.
 set -eu
 cd "$(dirname "$0")/../.."
 BUILDER=go.opentelemetry.io/collector/cmd/builder@v0.165.0
@@ -18,8 +18,8 @@ if [ -x .collector/otelcol ] && [ "$(cat .collector/made-of 2>/dev/null)" = "$ma
     exit 0
 fi
 rm -rf .collector
-go run "$BUILDER" --config deploy/collector/builder.yaml --skip-compilation || unavailable "a Go module cannot be had"
+timeout 400 go run "$BUILDER" --config deploy/collector/builder.yaml --skip-compilation || unavailable "a Go module cannot be had"
 cd .collector
-go mod download || unavailable "a Go module cannot be had"
+timeout 400 go mod download || unavailable "a Go module cannot be had"
 go build -trimpath -ldflags "-s -w" -o otelcol .
 echo "$made_of" >made-of
