@@ -6,11 +6,10 @@ of the process, and after five hours no server takes them.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING
 
-from hf_openobserve.process import diagnostics, signals
+from hf_openobserve.process import daemon, diagnostics
 
 if TYPE_CHECKING:
     from hf_openobserve.outbox.store import DirectoryStore
@@ -31,13 +30,8 @@ class Sealing:
             self._may_start.pop()
         except IndexError:  # it will be sealed
             return
-        thread = threading.Thread(target=self._seal, name="hf-openobserve-sealing", daemon=True)
-        try:
-            with signals.left_to_the_application():
-                thread.start()
-        except RuntimeError:  # the interpreter is shutting down, which closes the segment
+        if daemon.start(self._seal, "hf-openobserve-sealing") is None:
             self._may_start.append(True)
-            diagnostics.swallowed("sealing")
 
     def _seal(self) -> None:
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Deque, Optional, Protocol
 from hf_openobserve.openobserve import answers
 from hf_openobserve.openobserve.session import import_requests
 from hf_openobserve.outbox import fork_warning
-from hf_openobserve.process import diagnostics, events, signals
+from hf_openobserve.process import daemon, diagnostics, events
 
 if TYPE_CHECKING:
     from hf_openobserve.outbox.delivery import Delivery
@@ -167,15 +167,8 @@ class Sender:
                 return
             # What the thread waits on must be of its own kind, a thread's or a greenlet's: that is decided now.
             self._lock_kind = threading.Lock
-            thread = threading.Thread(target=self._run, name="hf-openobserve-sender", daemon=True)
-            try:
-                with signals.left_to_the_application():
-                    thread.start()
-            except RuntimeError:
-                # The interpreter is shutting down, or the process may have no more threads: the spans are on disk.
-                diagnostics.swallowed("sender start")
-                return
-            self._thread = thread
+            # None: the spans are on disk.
+            self._thread = daemon.start(self._run, "hf-openobserve-sender")
         finally:
             self._may_start.append(True)
 
