@@ -53,8 +53,9 @@ def prices_command(context: click.Context, as_json: bool) -> None:
     """  # noqa: D301 - click looks for the character
     if context.invoked_subcommand is not None:
         return
-    lists = [_as_json(source) for source in sources()]
-    covered = _coverage(outbox.load_settings())
+    settings = outbox.load_settings()
+    lists = [_as_json(source) for source in sources(settings)]
+    covered = _coverage(settings)
     if as_json:
         click.echo(json.dumps({"lists": lists, "outbox": covered}, indent=2))
         return
@@ -84,7 +85,7 @@ def check_command(model: str) -> None:
     """
     asked = split_model(model)
     found: Dict[str, Tuple[Price, Source]] = {}
-    for source in sources():
+    for source in sources(outbox.load_settings()):
         for provider, price in source.prices.models.get(asked.base.lower(), {}).items():
             found.setdefault(provider, (price, source))
     if asked.provider:
@@ -128,9 +129,8 @@ def update_command(url: str) -> None:
     click.echo(f"{count:,} prices of {len(taken):,} models in {path}")
 
 
-def sources() -> Iterator[Source]:
+def sources(settings: Settings) -> Iterator[Source]:
     """The lists that count here, in their order. What cannot be used is said."""
-    settings = outbox.load_settings()
     if settings.prices and settings.prices != pricing.OFF:
         try:
             yield Source("OPENOBSERVE_HF_PRICES", settings.prices, prices.of_file(settings.prices))
@@ -190,7 +190,7 @@ def _is_far_off(price: Tuple[Decimal, Decimal], other: Tuple[Decimal, Decimal]) 
 
 
 def _before() -> PriceList:
-    known = [source.prices for source in sources()]
+    known = [source.prices for source in sources(outbox.load_settings())]
     models: Dict[str, Dict[str, Price]] = {}
     for listed in reversed(known):
         for model, provider, price in listed.entries():

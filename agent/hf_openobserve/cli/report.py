@@ -232,13 +232,14 @@ def _from_openobserve(settings: Settings, since_ns: int, now_ns: int, with_conte
 
 
 def _advice(calls: Sequence[Call], url: str) -> List[advice.Advice]:
-    if not advice.advise(calls, {}):
+    measured = advice.advise(calls, {})
+    if not measured:
         return []  # the router need not be asked
     try:
         offers = router_models.offers(router_models.fetch(url))
     except (OSError, ValueError) as error:
         _complain(f"{url}: {error}; only what was measured is shown")
-        offers = {}
+        return measured
     return advice.advise(calls, offers)
 
 
