@@ -6,12 +6,12 @@ An interpreter that this machine lacks is skipped by name (``pytest -ra`` shows 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import harness
 import interpreters
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -40,16 +40,7 @@ every = pytest.mark.parametrize("python", [*UNSUPPORTED, *SUPPORTED], indirect=T
 def run(python, arguments, cwd, path, **environ):
     env = {"PATH": os.environ.get("PATH", ""), "HOME": str(cwd), "PYTHONDONTWRITEBYTECODE": "1"}
     env.update(environ, PYTHONPATH=os.pathsep.join(map(str, path)))
-    done = subprocess.run(
-        [python, *arguments],
-        cwd=str(cwd),
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = harness.run(arguments, door=None, env=env, cwd=cwd, python=python, timeout=60)
     return done.returncode, done.stdout, done.stderr
 
 

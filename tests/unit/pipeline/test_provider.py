@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import textwrap
 import threading
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
+import harness
 from hf_openobserve.pipeline import provider
 
 pytestmark = pytest.mark.matrix
@@ -304,16 +303,7 @@ def run(program, tmp_path, **environ):
         HOME=str(tmp_path),
         **environ,
     )
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        cwd=str(tmp_path),
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = harness.run(["-c", textwrap.dedent(program)], door=None, env=env, cwd=tmp_path, timeout=60)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.resources import Resource
 
+import harness
 from hf_openobserve import __version__
 from hf_openobserve.pipeline import resource
 
@@ -125,14 +124,5 @@ def programs(tmp_path_factory):
 def test_real_programs(programs, arguments, environ, name):
     env = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
     env.update(environ, PYTHONPATH=str(AGENT))
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=str(programs),
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = harness.run(arguments, door=None, env=env, cwd=programs, timeout=60)
     assert (done.stdout, done.stderr) == (name + "\n", "")

@@ -9,7 +9,6 @@ import itertools
 import os
 import pkgutil
 import signal
-import subprocess
 import sys
 import textwrap
 import threading
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+import harness
 from hf_openobserve.process import import_hook
 
 pytestmark = pytest.mark.matrix
@@ -567,16 +567,7 @@ def test_32_threads_importing(packages, modules):
 
 def run(arguments, cwd):
     env = {**os.environ, "PYTHONPATH": str(AGENT), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=str(cwd),
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return harness.run(arguments, door=None, env=env, cwd=cwd, timeout=60)
 
 
 WATCH = """
