@@ -470,7 +470,8 @@ OF_A_STREAM = {"llm.output_messages.0.message.content", "llm.token_count.total"}
         (stream_timing.StreamTiming, "attributes", {"hf.stream.chunks"}),
         (routing, "request_attributes", {"hf.endpoint.kind", "server.address"}),
         (routing, "response_attributes", {"hf.provider.served"}),
-        (openinference, "_parameters", {"llm.invocation_parameters", "llm.input_messages.0.message.content"}),
+        (openinference, "_parameters", {"llm.invocation_parameters"}),
+        (openinference, "messages", {"llm.input_messages.0.message.content", "llm.output_messages.0.message.content"}),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

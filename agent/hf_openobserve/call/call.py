@@ -32,11 +32,13 @@ class Call:
     __slots__ = (
         "__weakref__",
         "answer_body",
+        "answer_text",
         "api",
         "attempts",
         "attributes",
         "by_address",
         "client_error",
+        "described",
         "ended",
         "failure",
         "max_tokens",
@@ -89,6 +91,10 @@ class Call:
         """The client's HTTP response, whose body has been read when the call returns."""
         self.answer_body: Optional[Mapping[str, Any]] = None
         """The answer, where a client has it parsed."""
+        self.answer_text: Optional[str] = None
+        """The JSON of it as the server has written it, where nothing in that is escaped: an escape hides what is to be masked."""
+        self.described: Mapping[str, Any] = {}
+        """What its span would say, where nobody but us reads it: under OpenInference's names."""
         self.failure: Optional[errors.Failure] = None
         self.ended: Optional[int] = None
         """When a stream was over, in nanoseconds since the epoch, where the span ends later than that."""
@@ -141,7 +147,10 @@ class Call:
         if content[:1] in (b"{", b"["):
             if self.api is not None and self.api.has_media:
                 return openinference.members_behind_media(content)
-            body = json.loads(content)
+            text = content.decode("utf-8", "surrogatepass")
+            body = json.loads(text)
+            if "\\" not in text:
+                self.answer_text = text
             if isinstance(body, list) and body:  # Text Generation Inference's list of one
                 body = body[0]
             return body if isinstance(body, dict) else {}
@@ -183,6 +192,7 @@ class Call:
             error_type=None if failure is None else failure.error_type,
             message=None if failure is None else failure.message,
             attributes=attributes,
+            described=self.described,
             api=self.api,
             request=self.request,
             answer=answer,

@@ -1,4 +1,8 @@
-"""The span of a call that we make ourselves, from its start to its end, or the end of its stream."""
+"""The span of a call that we make ourselves, from its start to its end, or the end of its stream.
+
+Where nobody reads it but our own processor, nothing of the call is put on it: the row is made of the call itself. Where
+others do (an exporter beside ours, a provider of the application's), it says what OpenInference's own span would.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,19 @@ import os
 import time
 from typing import Any, Callable, Dict, Mapping, Optional
 
-from openinference.instrumentation import OITracer
+from openinference.instrumentation import OITracer, get_attributes_from_context
 from opentelemetry import context, trace
 from opentelemetry.trace import Status, StatusCode
 
+from hf_openobserve import __version__
 from hf_openobserve.call import announcement, open_calls, unsampled
 from hf_openobserve.call.call import Call
+from hf_openobserve.privacy import cut
 from hf_openobserve.process import diagnostics
+from hf_openobserve.wire import openinference
+
+Describe = Callable[[Mapping[str, Any]], Dict[str, Any]]
+"""The body of an answer -> what the span says of request and answer, but for the messages one by one."""
 
 
 class _Started(trace.Tracer):
@@ -28,50 +38,63 @@ class _Started(trace.Tracer):
         raise NotImplementedError
 
 
-def start(
-    tracer: trace.Tracer, config: Any, name: str, attributes: Dict[str, Any], start_time: Optional[int] = None
-) -> Any:
-    """A span of ``tracer`` with ``attributes``; what OpenInference's ``config`` hides is kept off it if it is recorded.
+class Spans:
+    """Starts our own spans, of one provider and under one scope. ``config`` is OpenInference's ``TraceConfig``."""
 
-    start_time: nanoseconds since the epoch, now if None.
-    """
-    span = tracer.start_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes, start_time=start_time)
-    if not span.is_recording():
-        return span
-    # OpenInference's tracer costs many times what the SDK's does: only for a span that is recorded.
-    return OITracer(_Started(span), config=config).start_span(name, attributes=attributes)
+    def __init__(self, tracer_provider: Any, scope: str, config: Any) -> None:
+        self.config = config
+        self._provider = tracer_provider
+        self._tracer = trace.get_tracer(scope, __version__, tracer_provider)
+
+    @property
+    def are_read_by_others(self) -> bool:
+        """False where our own processor alone reads them."""
+        return getattr(self._provider, "is_read_by_others", True)
+
+    def start(self, name: str, kind: str, start_time: Optional[int] = None) -> OwnSpan:
+        """Start one. kind: OpenInference's. start_time: nanoseconds since the epoch, now if None."""
+        attributes = {"openinference.span.kind": kind}
+        is_read_by_others = self.are_read_by_others
+        if not is_read_by_others:
+            attributes.update(get_attributes_from_context())
+        span: Any = self._tracer.start_span(
+            name, kind=trace.SpanKind.CLIENT, attributes=attributes, start_time=start_time
+        )
+        if is_read_by_others and span.is_recording():
+            # OpenInference's tracer costs many times what the SDK's does. What the configuration hides is kept off the span.
+            span = OITracer(_Started(span), config=self.config).start_span(name, attributes=attributes)
+        return OwnSpan(span, kind, is_read_by_others=is_read_by_others)
 
 
 class OwnSpan:
     """One span, current while its call is sent. Everything happens once, whatever comes after."""
 
-    def __init__(
-        self,
-        span: Any,
-        call: Call,
-        answer_attributes: Callable[[Mapping[str, Any]], Dict[str, Any]],
-        kind: str = "LLM",
-    ) -> None:
-        """``kind``: OpenInference's. Of a span that is not sampled the call is counted, see ``unsampled``."""
-        self.call = call
-        self._is_sampled = span.is_recording()
+    def __init__(self, span: Any, kind: str = "LLM", *, is_read_by_others: bool = True) -> None:
+        self.span = span
+        self.is_recorded: bool = span.is_recording()
+        """False for one that is not sampled: then the call is counted, see ``unsampled``."""
         self._kind = kind
+        self._is_read_by_others = is_read_by_others
         self._began = time.time_ns()
-        self._span = span
-        self._answer_attributes = answer_attributes
+        self._call: Any = None
+        self._describe: Any = None
         self._token: Any = None
         self._over = False
         self._pid = os.getpid()
-        if self._is_sampled:
-            open_calls.remember(span, call)
+
+    def tells_of(self, call: Call, describe: Describe) -> None:
+        """``call`` is the one that it is the span of."""
+        self._call, self._describe = call, describe
+        if self.is_recorded:
+            open_calls.remember(self.span, call)
 
     def enter(self) -> None:
         """Make it the current span. Nothing of the context outlives the sending: the answer is read anywhere."""
-        self._token = context.attach(announcement.context_of(self._span))
+        self._token = context.attach(announcement.context_of(self.span))
 
     def leave(self) -> None:
         """Make the one before it the current one again."""
-        if trace.get_current_span() is self._span:  # else thrown away in another context: OpenTelemetry would log that
+        if trace.get_current_span() is self.span:  # else thrown away in another context: OpenTelemetry would log that
             context.detach(self._token)
 
     def end(self, error: Optional[BaseException] = None) -> None:
@@ -81,23 +104,38 @@ class OwnSpan:
         self._over = True
         if self._pid != os.getpid():  # open at a fork: the parent's copy ends it
             return
-        if not self._is_sampled:
+        if not self.is_recorded:
             diagnostics.guarded("metrics", self._count)
             return
-        diagnostics.guarded("own span", self._write, error)
-        diagnostics.guarded("own span", self._span.end, self.call.ended)
+        if self._is_read_by_others:
+            diagnostics.guarded("own span", self._write)
+        else:
+            self._call.described = diagnostics.guarded("own span", self._described, default={})
+        if error is not None:
+            diagnostics.guarded("own span", self.span.record_exception, error)
+        diagnostics.guarded("own span", self.span.end, self._call.ended)
 
     def _count(self) -> None:
-        answer = diagnostics.guarded("answer", self._answer_attributes, self.call.answer(), default={})
-        unsampled.ended(self.call, {"openinference.span.kind": self._kind, **answer}, self._began)
+        answer = diagnostics.guarded("answer", self._describe, self._call.answer(), default={})
+        unsampled.ended(self._call, {"openinference.span.kind": self._kind, **answer}, self._began)
 
-    def _write(self, error: Optional[BaseException]) -> None:
-        call, span = self.call, self._span
-        span.set_attributes(diagnostics.guarded("answer", self._answer_attributes, call.answer(), default={}))
+    def _described(self) -> Dict[str, Any]:
+        """What is said of the call. The messages are also said one by one, where they are cut, or others want them so."""
+        call = self._call
+        answer = call.answer()
+        attributes: Dict[str, Any] = diagnostics.guarded("answer", self._describe, answer, default={})
+        texts = (attributes.get(name, "") for name in ("input.value", "output.value"))
+        if not self._is_read_by_others and sum(map(len, texts)) <= cut.LONGEST // 2:
+            return attributes
+        # First: of too many attributes OpenTelemetry evicts those that came first.
+        messages = diagnostics.guarded("messages", openinference.messages, call.request or {}, answer, default={})
+        return {**messages, **attributes}
+
+    def _write(self) -> None:
+        call, span = self._call, self.span
+        span.set_attributes(self._described())
         failure = call.outcome()
         span.set_attributes(call.known_attributes())
-        if error is not None:
-            diagnostics.guarded("own span", span.record_exception, error)
         if failure is None:
             span.set_status(Status(StatusCode.OK))
             return

@@ -12,7 +12,6 @@ import functools
 import inspect
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from hf_openobserve import __version__
 from hf_openobserve.call.attempts import Attempts
 from hf_openobserve.call.call import Call
 from hf_openobserve.clients import contract, first_use, http
@@ -144,14 +143,12 @@ class _Calls:
     """Begins each call. Made with the first one: it needs OpenTelemetry."""
 
     def __init__(self, library: Library, tracer_provider: Any, stream_usage: str) -> None:
-        from opentelemetry import trace
-
+        from hf_openobserve.call.own_span import Spans
         from hf_openobserve.clients.trace_config import trace_config
 
         self._library = library
         self._scopes = library.client.instrumentors
-        self._tracer = trace.get_tracer(self._scopes[0], __version__, tracer_provider)
-        self._config = trace_config()
+        self._spans = Spans(tracer_provider, self._scopes[0], trace_config())
         self._usage_mode = stream_usage
         self._names: Dict[Any, Tuple[str, ...]] = {}
 
@@ -159,7 +156,7 @@ class _Calls:
         """The call that begins; None within another one, or if it is not to be recorded."""
         from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
-        from hf_openobserve.call import open_calls, own_span
+        from hf_openobserve.call import open_calls
 
         if http.enclosing() is not None:
             return None
@@ -174,14 +171,14 @@ class _Calls:
             begun = _Begun(self._call(api, original, args, kwargs), self._usage_mode)
             open_calls.remember(theirs, begun.call)
             return begun
-        span = own_span.start(self._tracer, self._config, api.span_name, {"openinference.span.kind": api.kind})
-        if not span.is_recording():
+        span = self._spans.start(api.span_name, api.kind)
+        if not span.is_recorded:
             return _Unrecorded(span)
         begun = _Begun(self._call(api, original, args, kwargs), self._usage_mode)
-        begun.span = own_span.OwnSpan(span, begun.call, begun.attributes)
+        begun.span = span
+        span.tells_of(begun.call, begun.attributes)
         begun.sending.on_end = begun.over
-        begun.sending.span = span
-        begun.key = span.get_span_context()
+        begun.sending.span = span.span
         return begun
 
     def _theirs(self) -> Any:
@@ -293,7 +290,6 @@ class _Begun:
         self.call = call
         self.sending = http.Sending(call, usage_mode=usage_mode, encloses=True)
         self.span: Any = None
-        self.key: Any = None
 
     def enter(self) -> None:
         """What is sent from now on belongs to the call."""
@@ -350,19 +346,17 @@ class _Begun:
 
     def _step_aside(self) -> None:
         """The row is the application's span of openai, which lies beneath: this one tells of a step around it."""
-        from hf_openobserve.call import open_calls
-
         call = self.call
-        open_calls.take(self.key.trace_id, self.key.span_id)
-        call.response = call.streamed = call.timing = call.request = None
+        call.api = call.response = call.streamed = call.timing = call.request = None
         call.answer_body = {}
         call.attributes.clear()
+        self.span.span.set_attribute("openinference.span.kind", "CHAIN")
 
     def attributes(self, answer: Mapping[str, Any]) -> Dict[str, Any]:
         """What the span says beside what every call's does."""
         if self.sending.is_recorded_beneath:
-            return {"openinference.span.kind": "CHAIN"}
-        return {**openinference.request(self.call.request or {}), **openinference.answer(answer)}
+            return {}
+        return {**openinference.request(self.call.request or {}), **openinference.answer(answer, self.call.answer_text)}
 
 
 def _alike(error: Exception, response: Any) -> Any:
@@ -377,23 +371,7 @@ class _Unrecorded:
     """A call that the sampler left out: its span is current for what is beneath it, which is left out with it."""
 
     def __init__(self, span: Any) -> None:
-        self._span = span
-        self._token: Any = None
-
-    def enter(self) -> None:
-        """Make it the current span."""
-        from opentelemetry import context
-
-        from hf_openobserve.call import announcement
-
-        self._token = context.attach(announcement.context_of(self._span))
-
-    def leave(self) -> None:
-        """Make the one before it the current one again."""
-        from opentelemetry import context, trace
-
-        if trace.get_current_span() is self._span:
-            context.detach(self._token)
+        self.enter, self.leave = span.enter, span.leave
 
     def failed(self, error: BaseException) -> None:
         """Nothing is recorded."""

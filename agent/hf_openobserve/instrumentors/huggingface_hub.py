@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any, Collection
 
 from openinference.instrumentation import TraceConfig
-from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from hf_openobserve import __version__
+from hf_openobserve.call.own_span import Spans
 from hf_openobserve.clients.huggingface_hub import hooks
 from hf_openobserve.clients.huggingface_hub.task import Tracing
 from hf_openobserve.process import import_hook
@@ -32,9 +31,8 @@ class HuggingFaceHubInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     def _instrument(self, **kwargs: Any) -> None:
         config = kwargs.get("config") or TraceConfig()
-        tracer = trace.get_tracer(__name__, __version__, tracer_provider=kwargs.get("tracer_provider"))
-        stream_usage = kwargs.get("stream_usage", "off")
-        hooks.trace_with(Tracing(tracer, config, stream_usage))
+        spans = Spans(kwargs.get("tracer_provider"), __name__, config)
+        hooks.trace_with(Tracing(spans, kwargs.get("stream_usage", "off")))
         for name in hooks.CLIENTS:
             import_hook.on_import(name, hooks.install)
 

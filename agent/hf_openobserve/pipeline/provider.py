@@ -33,6 +33,13 @@ def build(processor: SpanProcessor) -> TracerProvider:
     from hf_openobserve.process import host_log
 
     class AgentTracerProvider(TracerProvider):
+        is_read_by_others = False
+        """True once somebody has added a processor of their own: then our own spans say all that OpenInference's would."""
+
+        def add_span_processor(self, span_processor: SpanProcessor) -> None:
+            self.is_read_by_others = self.is_read_by_others or span_processor is not processor
+            super().add_span_processor(span_processor)
+
         def _handle_fork(self) -> None:
             # SDK 1.41 and newer: asks the detectors of the resource anew, each on a thread, inside the fork's hook. As
             # greenlets these switch to the parent's other ones, and the child goes on with the parent's work.

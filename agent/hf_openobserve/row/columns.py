@@ -30,6 +30,8 @@ from hf_openobserve.wire.apis import APIS
 from hf_openobserve.wire.bodies import as_json
 from hf_openobserve.wire.usage import usage_of
 
+Stage = Callable[[Work], None]
+
 OPERATIONS = {
     **{api.span_name: api.operation for api in APIS.values()},
     "CreateEmbeddingResponse": "embeddings",
@@ -75,7 +77,7 @@ def apply(record: SpanRecord, facts: Optional[CallFacts] = None) -> SpanRecord:
     if api is not None:
         record.name, attributes["openinference.span.kind"] = api.span_name, api.kind
     elif not is_llm_span(attributes):
-        return record
+        return record if facts is None else _filled(_OF_ANY_CALL, Work(record, attributes, facts, {}, {}, None))
     answer = (facts.answer if facts is not None else None) or _response_body(attributes)
     work = Work(
         record,
@@ -85,18 +87,23 @@ def apply(record: SpanRecord, facts: Optional[CallFacts] = None) -> SpanRecord:
         answer,
         usage_of(answer),
     )
-    if work.facts.failed:
-        record.status_code = STATUS_ERROR  # also where the client took the answer for one: the answer says better
-    for stage in STAGES:
-        try:
-            stage(work)
-        except Exception:  # noqa: BLE001 - what one cannot fill in is not the others' loss
-            diagnostics.swallowed("columns")
+    _filled(STAGES, work)
     kept = COMPLETION_TEXTS if attributes.get("gen_ai.operation.name") == "text_completion" else ()
     for key in list(filter(_is_left_out, attributes)):
         if key not in kept:
             del attributes[key]
     return record
+
+
+def _filled(stages: Tuple[Stage, ...], work: Work) -> SpanRecord:
+    if work.facts.failed:
+        work.record.status_code = STATUS_ERROR  # also where the client took the answer for one: the answer says better
+    for stage in stages:
+        try:
+            stage(work)
+        except Exception:  # noqa: BLE001 - what one cannot fill in is not the others' loss
+            diagnostics.swallowed("columns")
+    return work.record
 
 
 @functools.lru_cache(maxsize=1024)
@@ -118,6 +125,10 @@ def _course(work: Work) -> None:
     record, attributes, facts = work.record, work.attributes, work.facts
     for name, value in facts.attributes.items():
         attributes.setdefault(name, value)
+    if facts.host:
+        attributes.setdefault("server.address", facts.host)
+        if facts.port:
+            attributes.setdefault("server.port", facts.port)
     record.events.extend(facts.events)
     if facts.ended is not None and record.start_time_unix_nano < facts.ended < record.end_time_unix_nano:
         record.end_time_unix_nano = facts.ended
@@ -142,10 +153,6 @@ def _identity(work: Work) -> None:
         kind = attributes["openinference.span.kind"] = "EMBEDDING" if operation == "embeddings" else "LLM"
     attributes["gen_ai.operation.name"] = operation
     attributes["llm.observation.type"] = OBSERVATION_TYPES.get(kind, kind)
-    if facts.host:
-        attributes.setdefault("server.address", facts.host)
-        if facts.port:
-            attributes.setdefault("server.port", facts.port)
     named = attributes.get("gen_ai.provider.name") or attributes.get("gen_ai.system")
     system = attributes.setdefault("llm.system", named or "openai")
     if "hf.provider.served" in attributes:  # only Hugging Face's router names one, whatever host stands in front of it
@@ -291,7 +298,7 @@ def _messages(work: Work) -> None:
         attributes["gen_ai.tool.definitions"] = as_json(tools)
 
 
-STAGES: Tuple[Callable[[Work], None], ...] = (
+STAGES: Tuple[Stage, ...] = (
     _course,
     _identity,
     _asker,
@@ -302,6 +309,9 @@ STAGES: Tuple[Callable[[Work], None], ...] = (
     _response_details,
     _messages,
 )
+
+_OF_ANY_CALL: Tuple[Stage, ...] = (_course, _outcome)
+"""Of a call that is none of a language model's: huggingface_hub's other tasks."""
 
 
 def _request_parameters(attributes: Mapping[str, Any]) -> Mapping[str, Any]:

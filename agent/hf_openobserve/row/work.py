@@ -24,6 +24,8 @@ class CallFacts(NamedTuple):
     """The status message of a failed call: the server's sentence, which openai 3.x leaves out of its own."""
     attributes: Mapping[str, Any] = MappingProxyType({})
     """Under their final names; what the span says itself wins."""
+    described: Mapping[str, Any] = MappingProxyType({})
+    """What the span would say of request and answer, if others than us read it: under OpenInference's names."""
     api: Optional[Api] = None
     """OpenAI's API that was called, if it is one of those."""
     request: Optional[Mapping[str, Any]] = None

@@ -35,7 +35,7 @@ ANY_IMAGES = Images(max_length=sys.maxsize)
 
 
 def request(body: Mapping[str, Any]) -> Dict[str, Any]:
-    """Attributes of a request of any API of OpenAI's."""
+    """Attributes of a request of any API of OpenAI's, but for its ``messages``."""
     if isinstance(body.get("messages"), list):
         return chat_request(body, None, ANY_IMAGES)
     parameters = {name: value for name, value in body.items() if name not in NOT_PARAMETERS}
@@ -47,15 +47,8 @@ def request(body: Mapping[str, Any]) -> Dict[str, Any]:
 
 def chat_request(body: Mapping[str, Any], model: Optional[str], images: Images) -> Dict[str, Any]:
     """Attributes of a chat completion's request. ``model`` is the name the program used for it."""
-    attributes: Dict[str, Any] = {}
-    for index, message in enumerate(objects(body.get("messages"))):
-        for key, value in _message(message):
-            attributes[f"llm.input_messages.{index}.message.{key}"] = value
-    for index, tool in enumerate(objects(body.get("tools"))):
-        attributes[f"llm.tools.{index}.tool.json_schema"] = _dumps(tool)
-    attributes["llm.invocation_parameters"] = _parameters(body, model, ("messages", "tools"))
-    attributes.update(_input(body, images))
-    return attributes
+    parameters = _parameters(body, model, ("messages", "tools"))
+    return {"llm.invocation_parameters": parameters, **_input(body, images)}
 
 
 def generation_request(body: Mapping[str, Any], model: Optional[str], images: Images) -> Dict[str, Any]:
@@ -115,12 +108,28 @@ def _without_images(value: Any, max_length: int) -> Any:
     return value
 
 
+def messages(body: Mapping[str, Any], answer: Mapping[str, Any]) -> Dict[str, Any]:
+    """The messages of a chat's request and answer and the tools that were offered, one attribute for each thing said."""
+    attributes: Dict[str, Any] = {}
+    for index, message in enumerate(objects(body.get("messages"))):
+        for key, value in _message(message):
+            attributes[f"llm.input_messages.{index}.message.{key}"] = value
+    for index, tool in enumerate(objects(body.get("tools"))):
+        attributes[f"llm.tools.{index}.tool.json_schema"] = _dumps(tool)
+    for index, choice in enumerate(objects(answer.get("choices"))):
+        said = choice.get("message")
+        if isinstance(said, Mapping):
+            for key, value in _message(said):
+                attributes[f"llm.output_messages.{index}.message.{key}"] = value
+    return attributes
+
+
 # Answers. Each takes the body's text and what it parses to.
 
 
-def answer(body: Mapping[str, Any]) -> Dict[str, Any]:
-    """Attributes of an answer of any API of OpenAI's."""
-    text = _dumps(body)
+def answer(body: Mapping[str, Any], text: Optional[str] = None) -> Dict[str, Any]:
+    """Attributes of an answer of any API of OpenAI's, but for its ``messages``. text: the body's, if that is known."""
+    text = _dumps(body) if text is None else text
     if any("text" in choice for choice in objects(body.get("choices"))):
         return generation_answer(text, body)
     return chat_answer(text, body)
@@ -132,11 +141,6 @@ def chat_answer(text: str, answer: Any) -> Dict[str, Any]:
     if not isinstance(answer, Mapping):
         return _output(text)
     choices = objects(answer.get("choices"))
-    for index, choice in enumerate(choices):
-        message = choice.get("message")
-        if isinstance(message, Mapping):
-            for key, value in _message(message):
-                attributes[f"llm.output_messages.{index}.message.{key}"] = value
     if choices and choices[0].get("finish_reason"):
         attributes["llm.finish_reason"] = str(choices[0]["finish_reason"])
     attributes.update(_model(answer.get("model"), "llm.model_name"))

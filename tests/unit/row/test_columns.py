@@ -990,9 +990,33 @@ def test_embeddings_have_tokens_and_no_conversation(name, counted):
     ],
 )
 def test_a_span_that_is_no_model_call_only_learns_its_conversation(attributes, added):
-    record = applied(attributes, ROUTER, name="GET /", status=STATUS_UNSET, kind=KIND_SERVER)
+    record = applied(attributes, name="GET /", status=STATUS_UNSET, kind=KIND_SERVER)
     assert record.attributes == {**attributes, **added}
     assert (record.kind, record.status_code, record.name) == (KIND_SERVER, STATUS_UNSET, "GET /")
+
+
+def test_a_call_that_is_none_of_a_language_model_has_its_server_its_way_and_its_outcome():
+    facts = ROUTER._replace(
+        attributes={"hf.provider.served": "hf-inference"}, events=(EventRecord("hf.retry", 12, {}),)
+    )
+    record = applied({"openinference.span.kind": "UNKNOWN"}, facts, name="summarization", status=STATUS_UNSET)
+    assert record.attributes == {
+        "openinference.span.kind": "UNKNOWN",
+        "hf.provider.served": "hf-inference",
+        "server.address": "router.huggingface.co",
+        "server.port": 443,
+    }
+    assert (record.name, record.status_code, [event.name for event in record.events]) == (
+        "summarization",
+        STATUS_OK,
+        ["hf.retry"],
+    )
+    failed = facts._replace(failed=True, status_code=503, error_type="X", message="Loading")
+    record = applied({"openinference.span.kind": "UNKNOWN"}, failed, name="summarization", status=STATUS_UNSET)
+    assert (record.status_code, record.status_message) == (STATUS_ERROR, "Loading")
+    assert record.attributes["error.type"] == "X"
+    assert record.attributes["http.response.status_code"] == 503
+    assert not [name for name in record.attributes if "token" in name]
 
 
 @pytest.mark.parametrize(
@@ -1288,6 +1312,7 @@ FACTS = st.none() | st.builds(
     api=st.none() | st.sampled_from(sorted(APIS.values())),
     request=st.none() | BODIES,
     answer=BODIES,
+    described=st.just({}),
     events=st.just((EventRecord("hf.retry", 12, {}),)),
     last_attempt=st.none() | st.integers(),
     ended=st.none() | st.integers(),

@@ -13,21 +13,18 @@ THINKING = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
 
 
 def test_a_chat_request_in_openinference_names():
-    attributes = openinference.chat_request(
-        {
-            "model": "provider/other-name",
-            "messages": [
-                {"role": "system", "content": "Be brief."},
-                {"role": "user", "content": [{"type": "text", "text": "What is it?"}, image("http://x.invalid/a.png")]},
-                {"role": "assistant", "content": None, "tool_calls": [tool_call("c1", "look", '{"at": 1}')]},
-                {"role": "tool", "tool_call_id": "c1", "name": "look", "content": "a sea"},
-            ],
-            "tools": [{"type": "function", "function": {"name": "look"}}],
-            "max_tokens": 8,
-        },
-        "org/name",
-        ANY_IMAGES,
-    )
+    body = {
+        "model": "provider/other-name",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "text", "text": "What is it?"}, image("http://x.invalid/a.png")]},
+            {"role": "assistant", "content": None, "tool_calls": [tool_call("c1", "look", '{"at": 1}')]},
+            {"role": "tool", "tool_call_id": "c1", "name": "look", "content": "a sea"},
+        ],
+        "tools": [{"type": "function", "function": {"name": "look"}}],
+        "max_tokens": 8,
+    }
+    attributes = {**openinference.chat_request(body, "org/name", ANY_IMAGES), **openinference.messages(body, {})}
     prefix = "llm.input_messages."
     assert {name[len(prefix) :]: value for name, value in attributes.items() if name.startswith(prefix)} == {
         "0.message.role": "system",
@@ -183,7 +180,7 @@ def test_an_embedding_answer_without_usage_gives_none(body):
 @pytest.mark.parametrize("content", [[{"type": "text", "text": "Four"}], [THINKING, {"type": "text", "text": "Four"}]])
 def test_thinking_is_no_part_of_a_message(content):
     answer = {"choices": [{"message": {"role": "assistant", "content": content}}]}
-    attributes = openinference.chat_answer(json.dumps(answer), answer)
+    attributes = openinference.messages({}, answer)
     prefix = "llm.output_messages.0.message."
     assert {name[len(prefix) :]: value for name, value in attributes.items() if name.startswith(prefix)} == {
         "role": "assistant",

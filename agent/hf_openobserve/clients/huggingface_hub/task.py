@@ -11,12 +11,11 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from opentelemetry import context as context_api
-from opentelemetry import trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
-from hf_openobserve.call import announcement, open_calls, own_span, unsampled
+from hf_openobserve.call import announcement, open_calls, unsampled
 from hf_openobserve.call.call import Call
-from hf_openobserve.call.own_span import OwnSpan
+from hf_openobserve.call.own_span import OwnSpan, Spans
 from hf_openobserve.call.stream_timing import StreamTiming
 from hf_openobserve.clients import http, usage_question
 from hf_openobserve.clients.huggingface_hub import lines
@@ -77,12 +76,12 @@ CHAT, GENERATION = OPERATIONS["chat_completion"], OPERATIONS["text_generation"]
 
 
 class Tracing:
-    """The tracer in use, what of images may be recorded, and which streams are asked for their usage."""
+    """What starts the spans, what of images may be recorded, and which streams are asked for their usage."""
 
-    def __init__(self, tracer: trace.Tracer, config: Any, usage_mode: str = "off") -> None:
-        self._tracer = tracer
-        self._config = config
+    def __init__(self, spans: Spans, usage_mode: str = "off") -> None:
+        self._spans = spans
         self.usage_mode = usage_mode
+        config = spans.config
         self.images = openinference.Images(bool(config.hide_input_images), int(config.base64_image_max_length))
 
     def begin(self, client: Any, method: str, kwargs: Mapping[str, Any]) -> Union[Task, Unrecorded, None]:
@@ -94,9 +93,8 @@ class Tracing:
             diagnostics.debug("a call is not recorded: another tool suppresses instrumentation in its context")
             return None
         operation = OPERATIONS.get(method) or Operation(method, "UNKNOWN")
-        attributes = {"openinference.span.kind": operation.kind}
-        span = own_span.start(self._tracer, self._config, operation.span_name, attributes)
-        if not span.is_recording():
+        span = self._spans.start(operation.span_name, operation.kind)
+        if not span.is_recorded:
             if unsampled.note is None or not operation.genai_operation:
                 return Unrecorded(client, span)
             if not kwargs.get("stream"):  # a stream is watched: its usage is in its last chunk
@@ -115,9 +113,9 @@ class Unrecorded:
 
     __slots__ = ("_token", "client")
 
-    def __init__(self, client: Any, span: Any) -> None:
+    def __init__(self, client: Any, span: OwnSpan) -> None:
         self.client = client
-        self._token = context_api.attach(context_api.set_value(_KEY, self, announcement.context_of(span)))
+        self._token = context_api.attach(context_api.set_value(_KEY, self, announcement.context_of(span.span)))
 
     would_ask = False
     is_recorded = False
@@ -159,7 +157,7 @@ class Counted(Unrecorded):
 
     __slots__ = ("_began", "_model", "_operation", "_url")
 
-    def __init__(self, client: Any, span: Any, operation: str, model: Any) -> None:
+    def __init__(self, client: Any, span: OwnSpan, operation: str, model: Any) -> None:
         super().__init__(client, span)
         self._began = time.time_ns()
         self._operation = operation
@@ -188,7 +186,7 @@ class Counted(Unrecorded):
 class Task:
     """One task that is recorded, or counted; its span is current from its making until ``returned`` or ``failed``."""
 
-    def __init__(self, client: Any, operation: Operation, span: Any, model: Any, tracing: Tracing) -> None:
+    def __init__(self, client: Any, operation: Operation, span: OwnSpan, model: Any, tracing: Tracing) -> None:
         self.client = client
         self._operation = operation
         self._tracing = tracing
@@ -201,16 +199,16 @@ class Task:
         self._document: List[bytes] = []
         """The lines of an answer to a stream's request that is no stream."""
         self._status: Optional[int] = None
-        self._text: Optional[str] = None
-        self.is_recorded: bool = span.is_recording()
+        self.is_recorded = span.is_recorded
         self._began = time.perf_counter()
         self._call = Call(url="", host="", model=self._model, client_error="huggingface_hub.InferenceClientError")
         self._usage_mode = tracing.usage_mode if self.is_recorded else "off"
-        self._span = OwnSpan(span, self._call, self._attributes, operation.kind)
+        self._span = span
+        span.tells_of(self._call, self._attributes)
         self._request_attributes: Dict[str, Any] = {}
         self._result_attributes: Dict[str, Any] = {}
         self._over = False
-        self._token = context_api.attach(context_api.set_value(_KEY, self, announcement.context_of(span)))
+        self._token = context_api.attach(context_api.set_value(_KEY, self, announcement.context_of(span.span)))
 
     @property
     def _model(self) -> Optional[str]:
@@ -332,7 +330,6 @@ class Task:
         if self._operation.result is not None:
             self._call.answer_body = openinference.members_behind_media(answer)
         elif self._operation.answer is not None:
-            self._text = answer.decode("utf-8", "replace")
             self._call.answer_body = self._call.parsed(answer, self._call.attempts.answer or {})
 
     # How the method ends.
@@ -340,7 +337,7 @@ class Task:
     def returned(self, result: Any) -> bool:
         """The method returned: the call is over, unless ``result`` is a stream. True if it is one, to be watched."""
         self._leave()
-        if self._text is None and self._operation in (CHAT, GENERATION) and _is_stream(result):
+        if self._call.answer_body is None and self._operation in (CHAT, GENERATION) and _is_stream(result):
             self._call.streams()
             self._call.timing = StreamTiming(self._began)
             open_calls.streams.add(self)
@@ -419,7 +416,8 @@ class Task:
         attributes = {**self._request_attributes, **self._result_attributes}
         operation = self._operation
         if answer and operation.answer is not None:
-            text = json.dumps(answer, ensure_ascii=False, default=str) if self._text is None else self._text
+            text = self._call.answer_text
+            text = json.dumps(answer, ensure_ascii=False, default=str) if text is None else text
             attributes.update(diagnostics.guarded("answer", operation.answer, text, answer, default={}))
         elif answer:
             attributes.update(openinference.embedding_answer(answer))

@@ -11,17 +11,16 @@ from __future__ import annotations
 import functools
 import time
 from contextvars import ContextVar
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Status, StatusCode
 
-from hf_openobserve import __version__
-from hf_openobserve.call import open_calls, own_span, unsampled
-from hf_openobserve.call.call import Call
-from hf_openobserve.call.own_span import OwnSpan
+from hf_openobserve.call import open_calls, unsampled
+from hf_openobserve.call.call import LONGEST_ANSWER, Call
+from hf_openobserve.call.own_span import OwnSpan, Spans
 from hf_openobserve.clients import http
 from hf_openobserve.clients.openai import background, model_calls
 from hf_openobserve.clients.steps import Steps
@@ -31,6 +30,7 @@ from hf_openobserve.privacy import literals
 from hf_openobserve.process import diagnostics
 from hf_openobserve.wire import openinference
 from hf_openobserve.wire.apis import APIS, api_at
+from hf_openobserve.wire.member import plain as plain_form
 
 RAW_HEADER = "x-stainless-raw-response"
 INSTRUMENTORS = BY_NAME["openai"].instrumentors
@@ -136,8 +136,7 @@ _LATER = "past it, with a span of ours if it is the answer at last"
 
 def ways(tracer_provider: Any, plain: Any, usage_mode: str) -> Any:
     """The logic around OpenInference's ``request``; ``plain`` is the one beneath it."""
-    config = trace_config()
-    tracer = trace.get_tracer(SCOPE, __version__, tracer_provider)
+    spans = Spans(tracer_provider, SCOPE, trace_config())
 
     def choose(args: Any, kwargs: Any) -> str:
         options = args[2]
@@ -145,7 +144,8 @@ def ways(tracer_provider: Any, plain: Any, usage_mode: str) -> Any:
             return _PAST
         if background.is_awaited(options):
             return _PAST if model_calls.is_dropped(tracer_provider) or not is_instrumentation_enabled() else _LATER
-        if not model_calls.is_model_call(options.method, options.url, options.json_data):
+        body = options.json_data
+        if not model_calls.is_model_call(options.method, options.url, body):
             return _PAST
         is_dropped = model_calls.is_dropped(tracer_provider)
         if is_dropped and unsampled.note is None:
@@ -153,10 +153,11 @@ def ways(tracer_provider: Any, plain: Any, usage_mode: str) -> Any:
         if not is_instrumentation_enabled():
             diagnostics.debug("a call is not recorded: another tool suppresses instrumentation in its context")
             return _PAST
-        streams = kwargs.get("stream") or (isinstance(options.json_data, dict) and options.json_data.get("stream"))
-        if streams or _is_lazy(options):
+        if _streams(body, kwargs) or _is_lazy(options):
             return _OWN
-        return _COUNTED if is_dropped else _THROUGH
+        if is_dropped:
+            return _COUNTED
+        return _THROUGH if spans.are_read_by_others or api_at(options.url) not in _WRITING else _OWN
 
     def request(inner: Any, args: Any, kwargs: Any) -> Steps:
         if len(args) < 3:
@@ -167,14 +168,22 @@ def ways(tracer_provider: Any, plain: Any, usage_mode: str) -> Any:
         if way is _COUNTED:
             return (yield from _counted(plain, args, kwargs))
         if way is _LATER:
-            return (yield from _retrieved(tracer, config, plain, args, kwargs))
+            return (yield from _retrieved(spans, plain, args, kwargs))
         if way is _OWN:
-            own = diagnostics.guarded("openai request", _own, tracer, config, args, kwargs, usage_mode)
+            own = diagnostics.guarded("openai request", _own, spans, args, kwargs, usage_mode)
             if own is not None:
                 return (yield from own.steps(plain, args, kwargs))
         return (yield functools.partial(plain, *args, **kwargs))
 
     return request
+
+
+def _streams(body: Any, kwargs: Any) -> Any:
+    return kwargs.get("stream") or (isinstance(body, dict) and body.get("stream"))
+
+
+_WRITING = frozenset(APIS[name] for name in ("chat/completions", "completions", "responses"))
+"""APIs of which OpenInference's attributes say no more than the bodies of request and answer."""
 
 
 def _through(inner: Any, args: Any, kwargs: Any) -> Steps:
@@ -240,22 +249,24 @@ def _is_lazy(options: Any) -> bool:
 # With a span of our own.
 
 
-def _own(tracer: Any, config: Any, args: Any, kwargs: Any, usage_mode: str) -> Optional[_OwnRequest]:
+def _own(spans: Spans, args: Any, kwargs: Any, usage_mode: str) -> Union[_OwnRequest, _CountedRequest, None]:
     client, cast_to, options = args[:3]
     name = getattr(cast_to, "__name__", "Response")
-    embedding = name == "CreateEmbeddingResponse"
-    kind = "EMBEDDING" if embedding else "LLM"
-    span = own_span.start(tracer, config, "CreateEmbeddings" if embedding else name, {"openinference.span.kind": kind})
-    if not span.is_recording():
+    is_embedding = name == "CreateEmbeddingResponse"
+    span = spans.start("CreateEmbeddings" if is_embedding else name, "EMBEDDING" if is_embedding else "LLM")
+    is_read_later = bool(_streams(options.json_data, kwargs) or _is_lazy(options))
+    if not span.is_recorded:
         if unsampled.note is None:
             return None
+        if not is_read_later:
+            return _CountedRequest(span)
         usage_mode = "off"  # what is asked is seen in the answer, and nobody looks at that
     sending = _sending(client, options, kwargs, usage_mode)  # after the span: a stream's timing lies within it
-    sending.is_read_later = True
-    return _OwnRequest(sending, span, kind)
+    sending.is_read_later = is_read_later
+    return _OwnRequest(sending, span)
 
 
-def _retrieved(tracer: Any, config: Any, plain: Any, args: Any, kwargs: Any) -> Steps:
+def _retrieved(spans: Spans, plain: Any, args: Any, kwargs: Any) -> Steps:
     """Ask for the answer of a background response: one that is there gets the row, with its tokens, and only once."""
     began = time.time_ns()
     sending = diagnostics.guarded("openai request", _sending, args[0], args[2], kwargs, "off")
@@ -266,29 +277,51 @@ def _retrieved(tracer: Any, config: Any, plain: Any, args: Any, kwargs: Any) -> 
         result = yield functools.partial(plain, *args, **kwargs)
     finally:
         sending.leave()
-    diagnostics.guarded("openai request", _record_retrieved, tracer, config, sending.call, began)
+    diagnostics.guarded("openai request", _record_retrieved, spans, sending.call, began)
     return result
 
 
-def _record_retrieved(tracer: Any, config: Any, call: Call, began: int) -> None:
+def _record_retrieved(spans: Spans, call: Call, began: int) -> None:
     model = background.ended(call.answer())
     if model is None:
         return
     call.request, call.model, call.api = {"model": model}, model, APIS["responses"]
-    attributes = {"openinference.span.kind": "LLM", "llm.system": "openai"}
-    span = own_span.start(tracer, config, "Response", attributes, began)
-    OwnSpan(span, call, openinference.answer).end()
+    span = spans.start("Response", "LLM", began)
+    span.tells_of(call, lambda answer: {"llm.system": "openai", **openinference.answer(answer, call.answer_text)})
+    span.end()
+
+
+class _CountedRequest:
+    """A request that the sampler has left out when its span was started: that is current for what is beneath it."""
+
+    def __init__(self, span: OwnSpan) -> None:
+        self._span = span
+
+    def steps(self, plain: Any, args: Any, kwargs: Any) -> Steps:
+        """Send it with ``plain``."""
+        diagnostics.guarded("openai request", self._span.enter)
+        try:
+            return (yield from _counted(plain, args, kwargs))
+        finally:
+            diagnostics.guarded("openai request", self._span.leave)
 
 
 class _OwnRequest:
     """A request with a span of ours, from its sending until its answer has been read or let go of."""
 
-    def __init__(self, sending: http.Sending, span: Any, kind: str) -> None:
+    def __init__(self, sending: http.Sending, span: OwnSpan) -> None:
         self._sending = sending
-        self._span = OwnSpan(span, sending.call, openinference.answer, kind)
-        sending.on_end = self._span.end
-        if span.is_recording():
-            span.set_attributes(diagnostics.guarded("request", _request_attributes, sending.call.request, default={}))
+        self._span = span
+        self._request: Dict[str, Any] = {}
+        """What is said of the request, as it was when it was sent."""
+        span.tells_of(sending.call, self._attributes)
+        sending.on_end = span.end
+        if span.is_recorded:
+            self._request = diagnostics.guarded("request", openinference.request, sending.call.request, default={})
+
+    def _attributes(self, answer: Mapping[str, Any]) -> Dict[str, Any]:
+        said = openinference.answer(answer, self._sending.call.answer_text) if answer else {}
+        return {"llm.system": "openai", **self._request, **said}
 
     def steps(self, plain: Any, args: Any, kwargs: Any) -> Steps:
         """Send it with ``plain``."""
@@ -309,14 +342,18 @@ class _OwnRequest:
 
     def _answered(self, result: Any) -> None:
         """What the program gets. A client that sends on a thread of its own is not seen at ``send``, but here."""
-        if self._sending.call.open_body is not None:
+        call = self._sending.call
+        if call.open_body is not None:
             return
         response = getattr(result, "http_response", None) or getattr(result, "response", None)
-        if response is not None and not getattr(response, "is_closed", True):
-            http.watch(self._sending, None, response)
-        else:
-            self._span.end()
-
-
-def _request_attributes(body: Mapping[str, Any]) -> Dict[str, Any]:
-    return {"llm.system": "openai", **openinference.request(body)}
+        if self._sending.is_read_later:
+            if response is not None and not getattr(response, "is_closed", True):
+                http.watch(self._sending, None, response)
+                return
+        elif call.response is None:
+            call.response, call.answer_body = response, plain_form(result) if response is None else None
+        elif len(call.response.content) > LONGEST_ANSWER:
+            call.answer_body = plain_form(result)
+        if call.request is not None and call.request.get("background"):
+            background.begun(call)
+        self._span.end()
