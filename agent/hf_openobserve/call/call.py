@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from hf_openobserve.call import asker
 from hf_openobserve.call.attempts import Attempts, retry_events
 from hf_openobserve.call.stream_timing import COUNTS, StreamTiming, Tokens
 from hf_openobserve.process import diagnostics
+from hf_openobserve.row.record import EventRecord
 from hf_openobserve.row.work import CallFacts
 from hf_openobserve.wire import bodies, errors, openinference, routing
 from hf_openobserve.wire.apis import Api
@@ -47,6 +48,7 @@ class Call:
         "provider",
         "request",
         "response",
+        "sent_as_json",
         "streamed",
         "timing",
         "url",
@@ -93,6 +95,8 @@ class Call:
         """The answer, where a client has it parsed."""
         self.answer_text: Optional[str] = None
         """The JSON of it as the server has written it, where nothing in that is escaped: an escape hides what is to be masked."""
+        self.sent_as_json: Optional[str] = None
+        """The messages of the request as a row has them, where they were made for its span already."""
         self.described: Mapping[str, Any] = {}
         """What its span would say, where nobody but us reads it: under OpenInference's names."""
         self.failure: Optional[errors.Failure] = None
@@ -179,7 +183,9 @@ class Call:
         answer = self.answer()
         failure: Optional[errors.Failure] = diagnostics.guarded("outcome", self.outcome)
         attributes = self.known_attributes()
-        retries = diagnostics.guarded("retries", retry_events, self.attempts.done, default=())
+        retries: Tuple[EventRecord, ...] = ()
+        if len(self.attempts.done) > 1:
+            retries = diagnostics.guarded("retries", retry_events, self.attempts.done, default=())
         if retries:
             attributes["http.request.resend_count"] = len(retries)
         return CallFacts(
@@ -195,6 +201,7 @@ class Call:
             described=self.described,
             api=self.api,
             request=self.request,
+            sent_as_json=self.sent_as_json,
             answer=answer,
             events=retries,
             last_attempt=self.attempts.last_start if retries else None,

@@ -112,7 +112,9 @@ def _sending(original: Any, args: Any, kwargs: Any, read: str, close: str) -> St
             return (yield from _sent(original, args, kwargs, request, close))
         return (yield functools.partial(original, *args, **kwargs))
     call = sending.call
-    asking = diagnostics.guarded("stream usage", _asking, sending, args[0], request, kwargs.get("auth"))
+    asking = None
+    if call.timing is not None and sending.usage_mode != "off":
+        asking = diagnostics.guarded("stream usage", _asking, sending, args[0], request, kwargs.get("auth"))
     question = None if asking is None else asking.question
     response = None
     try:
@@ -233,7 +235,7 @@ def _look(call: Call, chunk: Any) -> None:
 def _asking(sending: Sending, http_client: Any, request: Any, auth: Any) -> Optional[_Asking]:
     """The question for the usage of a chat's stream, and the request that puts it; None where there is nothing to ask."""
     call = sending.call
-    if sending.usage_mode == "off" or call.timing is None or not request.url.path.endswith("/chat/completions"):
+    if not request.url.path.endswith("/chat/completions"):
         return None
     kind = routing.endpoint_kind_of(call.url)
     question = usage_question.question(call.request, sending.usage_mode, kind, call.url)

@@ -12,6 +12,8 @@ import sys
 from contextvars import ContextVar, Token
 from typing import Any, Dict, Mapping
 
+from opentelemetry import baggage, context, propagate, trace
+
 from hf_openobserve.clients import network
 from hf_openobserve.process import diagnostics
 from hf_openobserve.wire import routing
@@ -50,17 +52,17 @@ def add_to(request: Any, http_client: Any, auth: Any, span: Any) -> Mapping[str,
     is_own = routing.endpoint_kind(url.host, url.path, pinned=False) in OWN_KINDS
     if not is_own and _mode != "on":
         return {}
-    if "traceparent" in request.headers:
-        return {}  # the program's
     library = type(request).__module__.partition(".")[0]
     if not network.leaves_the_body_alone(auth) or not network.is_reached_by_httpx(http_client, url, library):
         return {}
     if not isinstance(request.stream, sys.modules[library].ByteStream):
         return {}  # read from a file while it is sent: after a redirect it could not be sent again
     headers = headers_of(span, with_baggage=is_own)
-    if any(name in request.headers for name in headers):
-        return {}
-    request.headers.update(headers)
+    present = request.headers
+    if "traceparent" in present or any(name in present for name in headers if name != "traceparent"):
+        return {}  # the program's
+    for name, value in headers.items():
+        present[name] = value
     return headers
 
 
@@ -73,8 +75,6 @@ def take_from(request: Any, added: Mapping[str, str]) -> None:
 
 def headers_of(span: Any, *, with_baggage: bool) -> Dict[str, str]:
     """The headers that tell of a span, the current one if None, and of the program's baggage; none if it is not sampled."""
-    from opentelemetry import baggage, context, propagate, trace
-
     current = context.get_current() if span is None else trace.set_span_in_context(span)
     headers: Dict[str, str] = {}
     told = trace.get_current_span(current).get_span_context()

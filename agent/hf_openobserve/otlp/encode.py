@@ -172,10 +172,11 @@ def append_attributes(parts: List[bytes], tag: bytes, attributes: Mapping[str, A
                     value_size = varint(size)
                     size += len(head) + len(value_size)
                     parts += (tag, varint(size), head, value_size, b"\x0a", text_size, text)
-            elif type(value) is int and 0 <= value < _LENGTHS:
+            elif type(value) is int and 0 <= value <= _MAX_UINT32:
                 # The other hot case: counts and parameters.
-                number = _small_number[value]
-                parts += (tag, varint(len(head) + len(number)), head, number)
+                number = _small_number[value] if value < _LENGTHS else _number(value)
+                total = len(head) + len(number)
+                parts += (tag, _size_bytes[total] if total < _LENGTHS else varint(total), head, number)
             else:
                 encoded = _any_value(value, _MAX_NESTING)
                 value_size = varint(len(encoded))
@@ -296,12 +297,17 @@ def _encode_varint(number: int) -> bytes:
     return bytes(encoded)
 
 
+def _number(value: int) -> bytes:
+    """What follows a KeyValue's head for a number: the AnyValue's length, the tag of its int_value and the number."""
+    number = _encode_varint(value)
+    return bytes((1 + len(number), 0x18)) + number
+
+
 _size_bytes = [_encode_varint(number) for number in range(_LENGTHS)]
 # What stands between a KeyValue's head and a text of so many bytes, while both lengths take one byte: the AnyValue's
 # length, the tag of its string_value and the text's length.
 _short_text = [bytes((size + 2, 0x0A, size)) for size in range(_SHORT_TEXT)]
-# What follows a KeyValue's head for a number: the AnyValue's length, the tag of its int_value and the number.
-_small_number = [bytes((1 + len(number), 0x18)) + number for number in _size_bytes]
+_small_number = [_number(value) for value in range(_LENGTHS)]
 
 
 def varint(number: int) -> bytes:

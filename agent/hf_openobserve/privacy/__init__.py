@@ -102,12 +102,15 @@ def apply(record: SpanRecord, policy: Policy) -> SpanRecord:
             left.pop(key, None)
         texts, others = list(beside), []
         for key, value in left.items():
-            if type(value) is str:
+            kind = type(value)
+            if kind is str:
                 if key != _MESSAGES or value not in str(left.get("input.value")):  # mostly it is, letter by letter
                     texts.append(value)
-            elif type(value) in (list, tuple) and value and {*map(type, value)} == {str}:
+            elif kind is int or kind is float:
+                continue
+            elif (kind is list or kind is tuple) and value and {*map(type, value)} == {str}:
                 texts += value
-            elif type(value) is not int and type(value) is not float:
+            else:
                 others.append(key)
         clean_texts = _may_change(texts, policy)
         for key in left if clean_texts else others:
@@ -116,8 +119,8 @@ def apply(record: SpanRecord, policy: Policy) -> SpanRecord:
                 left[key] = clean(value)
             elif not isinstance(value, (int, float)):
                 left[key] = media.vector_marker(key, value, with_digest=with_digest) or _each_text(value, clean)
-        for key in left:
-            if "header" in key and credentials.is_credential(key.rpartition(".")[2]):
+        for key in [key for key in left if "header" in key]:
+            if credentials.is_credential(key.rpartition(".")[2]):
                 left[key] = (credentials.MASK,)
         return left, clean_texts
 

@@ -111,10 +111,10 @@ def remember_client(client: Any, options: Any = None) -> None:
     """The key, token and headers of a client of openai's or huggingface_hub's, and the headers of one request."""
     try:
         remember(getattr(client, "api_key", None))
-        remember(getattr(client, "token", None))
         remember_headers(getattr(options, "headers", None))
         if client not in _clients:  # openai builds its headers anew each time they are asked for
             _clients.add(client)
+            remember(getattr(client, "token", None))
             remember_headers(getattr(client, "default_headers", None))
             remember_headers(getattr(client, "headers", None))
     except Exception:  # noqa: BLE001 - a client of another make

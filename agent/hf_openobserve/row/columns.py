@@ -72,7 +72,9 @@ def apply(record: SpanRecord, facts: Optional[CallFacts] = None) -> SpanRecord:
     attributes = record.attributes
     _conversation(attributes)
     if facts is not None and facts.request is not None and CUT_BYTES in attributes:
-        facts = facts._replace(request=None)  # too long for a row: what the span's attributes hold of it has been cut
+        facts = facts._replace(
+            request=None, sent_as_json=None
+        )  # too long for a row: what the span's attributes hold of it has been cut
     api = None if facts is None else facts.api
     if api is not None:
         record.name, attributes["openinference.span.kind"] = api.span_name, api.kind
@@ -269,9 +271,10 @@ def _messages(work: Work) -> None:
         return
     if str(attributes.get("output.value")).startswith("<openai."):
         del attributes["output.value"]  # OpenInference's word for a sound file
+    asked = work.facts.sent_as_json
     if work.facts.request is not None:
         body = work.facts.request
-        sent, tools = bodies.sent(body), bodies.tools(body)
+        sent, tools = [] if asked else bodies.sent(body), bodies.tools(body)
         received = bodies.received(work.response)
     else:
         indexed = conversation.unflatten(attributes)
@@ -284,11 +287,11 @@ def _messages(work: Work) -> None:
     reasons = attributes.get("gen_ai.response.finish_reasons")
     for message, reason in zip(received, reasons if isinstance(reasons, (list, tuple)) else ()):
         message.setdefault("finish_reason", reason)
-    if sent:
-        attributes["gen_ai.input.messages"] = as_json(sent)
+    if sent or asked:
+        attributes["gen_ai.input.messages"] = asked or as_json(sent)
     if received:
         attributes["gen_ai.output.messages"] = as_json(received)
-    if sent or received:
+    if sent or asked or received:
         # Messages as span events (an older convention) would win over ours on the server.
         record.events[:] = [event for event in record.events if not event.name.startswith("gen_ai.")]
     instructions = body.get("instructions")

@@ -26,7 +26,9 @@ _GENAI_USAGE = {
     "completion_details.text": ("gen_ai.usage.text.output_tokens",),
 }
 
-_USAGE_ATTRIBUTES = {name: ("llm.token_count." + name, *_GENAI_USAGE[name]) for name in USAGE_PATHS}
+_USAGE_ATTRIBUTES = {
+    source: name for name in USAGE_PATHS for source in ("llm.token_count." + name, *_GENAI_USAGE[name])
+}
 
 _MOST_DOLLARS = 1e9
 
@@ -72,10 +74,9 @@ def _told_cost(usage: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
 
 def _counts(work: Work) -> Dict[str, int]:
     counts = counts_of(work.usage)
-    for name, sources in _USAGE_ATTRIBUTES.items():
-        for source in sources:
-            count = work.attributes.get(source)
-            # A count of zero that the instrumentor derived from a missing detail does not outrank the answer's own.
-            if isinstance(count, int) and not isinstance(count, bool) and count > counts.get(name, -1):
-                counts[name] = count
+    for source in _USAGE_ATTRIBUTES.keys() & work.attributes.keys():
+        name, count = _USAGE_ATTRIBUTES[source], work.attributes[source]
+        # A count of zero that the instrumentor derived from a missing detail does not outrank the answer's own.
+        if isinstance(count, int) and not isinstance(count, bool) and count > counts.get(name, -1):
+            counts[name] = count
     return counts

@@ -30,6 +30,8 @@ class CallFacts(NamedTuple):
     """OpenAI's API that was called, if it is one of those."""
     request: Optional[Mapping[str, Any]] = None
     """The request's body; None where it is not known."""
+    sent_as_json: Optional[str] = None
+    """Its messages as a row has them, where that is known."""
     answer: Mapping[str, Any] = MappingProxyType({})
     """The answer's body; empty where there is none, or it is not known."""
     events: Tuple[EventRecord, ...] = ()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Mapping, NamedTuple, Optional
 
 
@@ -34,6 +35,7 @@ APIS: Mapping[str, Api] = {
 """By the path below the API's base address."""
 
 
+@functools.lru_cache(maxsize=256)
 def api_at(url: str) -> Optional[Api]:
     """The API at an address, whatever stands before its path; None for one that is not known."""
     path = url.partition("?")[0].strip("/")

@@ -41,6 +41,19 @@ def sent(body: Mapping[str, Any]) -> List[Message]:
     return messages
 
 
+def sent_as_json(body: Mapping[str, Any]) -> Optional[str]:
+    """The messages of a chat as JSON, where the request itself has them as a row does: a role and a text each. Else None."""
+    messages = body.get("messages")
+    if type(messages) is not list or not messages or "instructions" in body:
+        return None
+    for item in messages:
+        if type(item) is not dict or tuple(item) != ("role", "content"):
+            return None
+        if type(item["role"]) is not str or type(item["content"]) is not str or not item["role"]:
+            return None
+    return as_json(messages)
+
+
 def _sent(item: Mapping[str, Any]) -> Iterator[Message]:
     kind = item.get("type")
     if kind == "function_call":

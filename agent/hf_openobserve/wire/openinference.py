@@ -10,7 +10,7 @@ import json
 import sys
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
-from hf_openobserve.wire.bodies import NOT_PARAMETERS, tool_calls
+from hf_openobserve.wire.bodies import NOT_PARAMETERS, as_json, tool_calls
 from hf_openobserve.wire.member import objects
 from hf_openobserve.wire.usage import counts_of, usage_of
 
@@ -34,12 +34,16 @@ ANY_IMAGES = Images(max_length=sys.maxsize)
 # Requests.
 
 
-def request(body: Mapping[str, Any]) -> Dict[str, Any]:
-    """Attributes of a request of any API of OpenAI's, but for its ``messages``."""
+def request(body: Mapping[str, Any], messages: Optional[str] = None) -> Dict[str, Any]:
+    """Attributes of a request of any API of OpenAI's, but for its ``messages``; their JSON is taken where it is known."""
+    if messages is not None and "tools" not in body and "data:image/" not in messages:
+        others = _parameters(body, None, ("messages",))
+        text = f'{{"messages": {messages}, {others[1:]}' if len(others) > 2 else f'{{"messages": {messages}}}'
+        return {"llm.invocation_parameters": others, "input.value": text, "input.mime_type": JSON}
     if isinstance(body.get("messages"), list):
         return chat_request(body, None, ANY_IMAGES)
     parameters = {name: value for name, value in body.items() if name not in NOT_PARAMETERS}
-    attributes = {"llm.invocation_parameters": _dumps(parameters), **_input(body, ANY_IMAGES)}
+    attributes = {"llm.invocation_parameters": as_json(parameters), **_input(body, ANY_IMAGES)}
     if isinstance(body.get("prompt"), str):
         attributes["llm.prompts.0.prompt.text"] = body["prompt"]
     return attributes
@@ -88,13 +92,13 @@ def _parameters(body: Mapping[str, Any], model: Optional[str], left_out: Tuple[s
     # Where a provider has its own name for the model, the body carries that one, and the program another.
     named = model or body.get("model")
     rest = {key: value for key, value in body.items() if key != "model" and key not in left_out}
-    return _dumps({"model": named, **rest} if named else rest)
+    return as_json({"model": named, **rest} if named else rest)
 
 
 def _input(body: Mapping[str, Any], images: Images) -> Dict[str, Any]:
-    text = _dumps(body)
+    text = as_json(body)
     if "data:image/" in text and (images.hidden or len(text) > images.max_length):
-        text = _dumps(_without_images(body, -1 if images.hidden else images.max_length))
+        text = as_json(_without_images(body, -1 if images.hidden else images.max_length))
     return {"input.value": text, "input.mime_type": JSON}
 
 
@@ -115,7 +119,7 @@ def messages(body: Mapping[str, Any], answer: Mapping[str, Any]) -> Dict[str, An
         for key, value in _message(message):
             attributes[f"llm.input_messages.{index}.message.{key}"] = value
     for index, tool in enumerate(objects(body.get("tools"))):
-        attributes[f"llm.tools.{index}.tool.json_schema"] = _dumps(tool)
+        attributes[f"llm.tools.{index}.tool.json_schema"] = as_json(tool)
     for index, choice in enumerate(objects(answer.get("choices"))):
         said = choice.get("message")
         if isinstance(said, Mapping):
@@ -129,7 +133,7 @@ def messages(body: Mapping[str, Any], answer: Mapping[str, Any]) -> Dict[str, An
 
 def answer(body: Mapping[str, Any], text: Optional[str] = None) -> Dict[str, Any]:
     """Attributes of an answer of any API of OpenAI's, but for its ``messages``. text: the body's, if that is known."""
-    text = _dumps(body) if text is None else text
+    text = as_json(body) if text is None else text
     if any("text" in choice for choice in objects(body.get("choices"))):
         return generation_answer(text, body)
     return chat_answer(text, body)
@@ -190,12 +194,12 @@ def shape_output(result: Any) -> Dict[str, Any]:
     shape = getattr(result, "shape", None)
     if not isinstance(shape, tuple):
         return {}
-    return _output(_dumps({"shape": [int(size) for size in shape], "dtype": str(getattr(result, "dtype", ""))}))
+    return _output(as_json({"shape": [int(size) for size in shape], "dtype": str(getattr(result, "dtype", ""))}))
 
 
 def value_output(result: Any) -> Dict[str, Any]:
     """The answer itself, where it is small."""
-    return _output(_dumps(result))
+    return _output(as_json(result))
 
 
 def usage_attributes(usage: Any) -> Dict[str, Any]:
@@ -262,7 +266,3 @@ def _part(part: Mapping[str, Any]) -> Iterator[Tuple[str, str]]:
     yield "type", str(kind or "text")
     if isinstance(part.get("text"), str):
         yield "text", part["text"]
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)

@@ -46,16 +46,21 @@ _DETAILS = (
 def counts_of(usage: Any) -> Dict[str, int]:
     """Each count that ``usage`` has, by OpenInference's name. A zero does not win over another name's count."""
     counts: Dict[str, int] = {}
+    if not isinstance(usage, dict):
+        return counts
     for name, paths in USAGE_PATHS.items():
         for path in paths:
-            count = at(usage, path)
-            if isinstance(count, int) and not isinstance(count, bool) and count > counts.get(name, -1):
+            count = usage.get(path[0]) if len(path) == 1 else at(usage, path)
+            if count is not None and _is_count(count) and count > counts.get(name, -1):
                 counts[name] = count
                 if count:
                     break
-    if isinstance(usage, dict):
-        _add_rare_details(usage, counts)
+    _add_rare_details(usage, counts)
     return counts
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _add_rare_details(usage: Mapping[str, Any], counts: Dict[str, int]) -> None:
@@ -63,7 +68,7 @@ def _add_rare_details(usage: Mapping[str, Any], counts: Dict[str, int]) -> None:
         details = usage.get(member)
         if isinstance(details, dict):
             for detail, count in details.items():
-                if count and detail in RARE_DETAILS and isinstance(count, int) and not isinstance(count, bool):
+                if count and detail in RARE_DETAILS and _is_count(count):
                     counts[prefix + RARE_DETAILS[detail]] = count
 
 

@@ -1313,6 +1313,7 @@ FACTS = st.none() | st.builds(
     request=st.none() | BODIES,
     answer=BODIES,
     described=st.just({}),
+    sent_as_json=st.none() | st.just('[{"role": "user", "content": "Hi"}]'),
     events=st.just((EventRecord("hf.retry", 12, {}),)),
     last_attempt=st.none() | st.integers(),
     ended=st.none() | st.integers(),

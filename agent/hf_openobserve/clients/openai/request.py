@@ -28,7 +28,7 @@ from hf_openobserve.clients.table import BY_NAME
 from hf_openobserve.clients.trace_config import trace_config
 from hf_openobserve.privacy import literals
 from hf_openobserve.process import diagnostics
-from hf_openobserve.wire import openinference
+from hf_openobserve.wire import bodies, openinference
 from hf_openobserve.wire.apis import APIS, api_at
 from hf_openobserve.wire.member import plain as plain_form
 
@@ -120,10 +120,21 @@ def _sending(client: Any, options: Any, kwargs: Any, usage_mode: str) -> http.Se
 
 def address_of(client: Any, options: Any) -> Tuple[str, str]:
     """Where a request with these options is about to go, and that host: under the client's ``base_url``, or anywhere."""
-    base, url = client.base_url, str(getattr(options, "url", ""))
+    url = str(getattr(options, "url", ""))
     if url.startswith(("http://", "https://")):
         return url, urlsplit(url).hostname or ""
-    return f"{str(base).rstrip('/')}/{url.lstrip('/')}", base.host
+    base = client.base_url
+    known = _bases.get(id(base))
+    if known is None:
+        if len(_bases) >= _BASES:
+            _bases.clear()
+        known = _bases[id(base)] = base, str(base).rstrip("/"), base.host
+    return f"{known[1]}/{url.lstrip('/')}", known[2]
+
+
+_BASES = 64
+_bases: Dict[int, Tuple[Any, str, str]] = {}
+"""Addresses of clients as text, and their hosts: to write one costs as much as to encode a row. Kept, so that no id is used again."""
 
 
 # Around OpenInference.
@@ -266,6 +277,12 @@ def _own(spans: Spans, args: Any, kwargs: Any, usage_mode: str) -> Union[_OwnReq
     return _OwnRequest(sending, span)
 
 
+def _request_attributes(call: Call) -> Dict[str, Any]:
+    request = call.request or {}
+    call.sent_as_json = bodies.sent_as_json(request)
+    return openinference.request(request, call.sent_as_json)
+
+
 def _retrieved(spans: Spans, plain: Any, args: Any, kwargs: Any) -> Steps:
     """Ask for the answer of a background response: one that is there gets the row, with its tokens, and only once."""
     began = time.time_ns()
@@ -317,7 +334,7 @@ class _OwnRequest:
         span.tells_of(sending.call, self._attributes)
         sending.on_end = span.end
         if span.is_recorded:
-            self._request = diagnostics.guarded("request", openinference.request, sending.call.request, default={})
+            self._request = diagnostics.guarded("request", _request_attributes, sending.call, default={})
 
     def _attributes(self, answer: Mapping[str, Any]) -> Dict[str, Any]:
         said = openinference.answer(answer, self._sending.call.answer_text) if answer else {}
