@@ -55,8 +55,9 @@ WHOLE = ("3.8",)
 BRIEF = ("3.14",)
 """Between 3.13 and 3.14 nothing differs that the other tests are about."""
 PYTEST = ("pytest", "-q", "-n", "3", "--dist", "loadfile")
-"""As ``make test``: the programs that a file's tests share run once, not once a worker; three workers for two cores, since
-tests wait for servers that do not answer."""
+"""As ``make test``: the programs that a file's tests share run once, not once a worker; three workers for two cores,
+since tests wait for servers that do not answer.
+"""
 NO_GO = 69
 """How ``deploy/collector/build.sh`` says that there is nothing to build from."""
 TEST_TOOLS = (
@@ -65,8 +66,8 @@ TEST_TOOLS = (
     "pytest-xdist>=3.0",
     "hypothesis>=6.0",
     "huggingface_hub>=0.30",
-    # No numpy: OpenInference 0.1.18 (Python 3.8) imports it, and the threads of its OpenBLAS are open for signals that a
-    # program waits for by sigwait, which is one of the tests. The main environment has it.
+    # No numpy: OpenInference 0.1.18 (Python 3.8) imports it, and the threads of its OpenBLAS are open for signals that
+    # a program waits for by sigwait, which is one of the tests. The main environment has it.
     "aiohttp",
 )
 

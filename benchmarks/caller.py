@@ -1,4 +1,7 @@
-"""A program that knows nothing of tracing and makes one call: ``caller.py CASE URL``. Its failures are its own business."""
+"""A program that knows nothing of tracing and makes one call: ``caller.py CASE URL``.
+
+Its failures are its own business.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What streams and unsampled calls cost on the calling thread, with both clients.
 
-``benchmarks/chunks.py [--quick] [--markdown] [--json FILE] [--openai REQUIREMENT]``; about three minutes, one with ``--quick``.
-Targets that are not met are printed as such; the exit status is 0 unless the benchmark itself breaks.
+``benchmarks/chunks.py [--quick] [--markdown] [--json FILE] [--openai REQUIREMENT]``; about three minutes, one with
+``--quick``. Targets that are not met are printed as such; the exit status is 0 unless the benchmark itself breaks.
 """
 
 from __future__ import annotations

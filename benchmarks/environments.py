@@ -1,7 +1,8 @@
 """The virtual environments that are compared, side by side under ``.bench/``: same Python, same package versions.
 
 The stock pipeline is resolved first; what it got constrains the others. Another tool's environment (``one``) has the
-newest versions that go together. Made once; the agent's is made anew whenever its source has changed. Bytecode is compiled everywhere (pip does it), as it is wherever startup is measured in earnest.
+newest versions that go together. Made once; the agent's is made anew whenever its source has changed. Bytecode is
+compiled everywhere (pip does it), as it is wherever startup is measured in earnest.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ AGENT_VARIABLES = {
 class Environment(NamedTuple):
     """One virtual environment. ``door`` is the directory that instruments through PYTHONPATH, if it has one.
 
-    variables: what a user of it sets; ``{sink}`` is the server's URL, ``{address}`` its host and port, ``{directory}`` a
-    place for files.
+    variables: what a user of it sets; ``{sink}`` is the server's URL, ``{address}`` its host and port, ``{directory}``
+    a place for files.
     """
 
     name: str
@@ -88,7 +89,9 @@ class Environment(NamedTuple):
 
 
 def prepare(say: Callable[[str], None], *, openai: str = "openai", fresh: bool = False) -> Dict[str, Environment]:
-    """Make what is missing; returns ``bare``, ``stock``, ``agent`` and ``noop``. Raises CalledProcessError if pip fails.
+    """Make what is missing; returns ``bare``, ``stock``, ``agent`` and ``noop``.
+
+    Raises CalledProcessError if pip fails.
 
     openai: the requirement for that client in all of them. huggingface_hub is the newest that goes with the rest.
     """

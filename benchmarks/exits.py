@@ -22,7 +22,10 @@ _SPAN_MARKER = b"\xf5HFs"
 
 
 class Fate(NamedTuple):
-    """What became of the spans of one program: those that the server has got, those that wait on disk. A span may be both."""
+    """What became of the spans of one program: those that the server has got, those that wait on disk.
+
+    A span may be both.
+    """
 
     delivered: int
     kept: int

@@ -51,8 +51,8 @@ def quartiles(values: Sequence[float]) -> Tuple[float, float]:
 class Row(NamedTuple):
     """One comparison. ``limit`` is the target; None where there is none.
 
-    ``difference``: subtracted, not divided. ``base``: a variant whose value is taken off both sides first, so that what the
-    two add to it is compared.
+    ``difference``: subtracted, not divided. ``base``: a variant whose value is taken off both sides first, so that what
+    the two add to it is compared.
     """
 
     title: str

@@ -1,7 +1,7 @@
 """Runs one command and prints what it cost: CPU seconds (user + system), peak memory in KiB, exit status.
 
-Run with ``python -I -S``, and importing nothing that is not built in: a child's peak memory starts at that of the process
-it was forked from, so this one must be smaller than anything it measures.
+Run with ``python -I -S``, and importing nothing that is not built in: a child's peak memory starts at that of the
+process it was forked from, so this one must be smaller than anything it measures.
 """
 
 import posix

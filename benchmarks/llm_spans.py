@@ -1,7 +1,7 @@
 """Ended spans of chat calls, as OpenInference makes them: what both pipelines of the delivery benchmark are given.
 
-The attributes are those that openinference-instrumentation-openai 0.1.66 writes for one chat completion, in its order; the
-prose is made of words, so that it compresses as prose does. Seeded: every process has the same spans.
+The attributes are those that openinference-instrumentation-openai 0.1.66 writes for one chat completion, in its order;
+the prose is made of words, so that it compresses as prose does. Seeded: every process has the same spans.
 """
 
 from __future__ import annotations

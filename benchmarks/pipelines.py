@@ -1,7 +1,8 @@
 """Both pipelines within one process, the agent's and the stock one, given the same ended spans (``llm_spans.py``).
 
-Run with the agent's environment, which has the stock exporter too. ``pipelines.py on_end|drain|memory|sustained|left VARIANT URL`` reads
-lines from standard input and answers each with one line of JSON; times are CPU of the calling thread or of this process.
+Run with the agent's environment, which has the stock exporter too. ``pipelines.py on_end|drain|memory|sustained|left
+VARIANT URL`` reads lines from standard input and answers each with one line of JSON; times are CPU of the calling
+thread or of this process.
 """
 
 from __future__ import annotations
@@ -183,7 +184,10 @@ def drain(variant: str, url: str, stack: ExitStack) -> Callable[[int], Dict[str,
 
 
 def sustained(_variant: str, url: str, stack: ExitStack) -> Callable[[int], Dict[str, float]]:
-    """One line, a number of spans: they are ended as fast as may be while the sender sends. Answers spans a second, and CPU."""
+    """One line, a number of spans: they are ended as fast as may be while the sender sends.
+
+    Answers spans a second, and CPU.
+    """
     agent = Agent(url, stack.enter_context(tempfile.TemporaryDirectory()), has_sender=True)
     pool = llm_spans.spans(POOL)
 

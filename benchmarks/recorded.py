@@ -1,7 +1,8 @@
 """What a tool recorded of one call, read from what it sent to the sink: OTLP, ddtrace's LLM spans, Sentry's envelopes.
 
-Each call is made by a process of its own (``caller.py``), so that all the sink got belongs to that call. Texts and numbers
-are those that ``caller.py`` asks and ``servers.py router`` answers: what is found was recorded, under whatever name.
+Each call is made by a process of its own (``caller.py``), so that all the sink got belongs to that call. Texts and
+numbers are those that ``caller.py`` asks and ``servers.py router`` answers: what is found was recorded, under whatever
+name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``make bench``: what the agent costs, as ratios against bare Python and against the stock pipeline, in one run.
 
-Variants are interleaved round by round, so that what else the machine does falls on all of them. Nothing here is a test:
-a target that is not met is printed as such, and the exit status is 0 unless the benchmark itself breaks.
+Variants are interleaved round by round, so that what else the machine does falls on all of them. Nothing here is a
+test: a target that is not met is printed as such, and the exit status is 0 unless the benchmark itself breaks.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The servers of a run, each a process of its own so that its CPU is not the caller's. Each prints its port.
 
-``servers.py model [CHUNKS]`` answers an OpenAI-compatible request with canned bytes. ``servers.py sink [VERSION]`` accepts
-OTLP as that OpenObserve and a collector do, and tells the number of spans per path at ``/counts``; it takes what other
-tools send as well, and gives all of it at ``/taken``. ``servers.py router`` answers as Hugging Face's router does, small
-answers whose parts can be found again (``USAGE``, ``SENTENCE``). ``servers.py error`` answers 500 to everything, ``slow`` does what ``sink`` does ``SLOW_S`` seconds later, and ``hang`` reads and never answers.
+``servers.py model [CHUNKS]`` answers an OpenAI-compatible request with canned bytes. ``servers.py sink [VERSION]``
+accepts OTLP as that OpenObserve and a collector do, and tells the number of spans per path at ``/counts``; it takes
+what other tools send as well, and gives all of it at ``/taken``. ``servers.py router`` answers as Hugging Face's router
+does, small answers whose parts can be found again (``USAGE``, ``SENTENCE``). ``servers.py error`` answers 500 to
+everything, ``slow`` does what ``sink`` does ``SLOW_S`` seconds later, and ``hang`` reads and never answers.
 """
 
 from __future__ import annotations

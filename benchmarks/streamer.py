@@ -1,7 +1,7 @@
 """A program that knows nothing of tracing, with either client: chats and streams that it times itself.
 
-``streamer.py openai|huggingface_hub URL`` reads lines ``<kind> <count>`` and answers each with the list of CPU microseconds
-of its calls, on their own thread. Kinds: ``chat`` and ``stream``; a stream is read to its end.
+``streamer.py openai|huggingface_hub URL`` reads lines ``<kind> <count>`` and answers each with the list of CPU
+microseconds of its calls, on their own thread. Kinds: ``chat`` and ``stream``; a stream is read to its end.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """An OpenAI program that knows nothing of tracing, and times itself: CPU of its own thread, per call.
 
-``worker.py first URL`` prints, as JSON, what the first and second client and the first call cost. ``worker.py calls URL``
-reads lines ``<kind> <count>`` and answers each with the list of CPU milliseconds of its calls. ``worker.py five URL`` makes
-five calls and prints the clock (``time.monotonic``, seconds) as its last act.
+``worker.py first URL`` prints, as JSON, what the first and second client and the first call cost. ``worker.py calls
+URL`` reads lines ``<kind> <count>`` and answers each with the list of CPU milliseconds of its calls. ``worker.py five
+URL`` makes five calls and prints the clock (``time.monotonic``, seconds) as its last act.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Fixtures shared by all tests. Modules beside this one (harness, scripted, fakes) are imported by their plain names."""
+"""Fixtures shared by all tests.
+
+Modules beside this one (harness, scripted, fakes) are imported by their plain names.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ _SHOWN_BY = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERA
 
 
 def _forget_the_host():
-    """What a developer, or a CI system, has set for other programs is not what is tested. All servers are this machine's."""
+    """What a developer, or a CI system, has set for other programs is not what is tested.
+
+    All servers are this machine's.
+    """
     for name in list(os.environ):
         if name.startswith(_OF_THE_HOST) or name in _SHOWN_BY:
             del os.environ[name]
@@ -55,7 +61,10 @@ def pytest_configure(config):
 
 @pytest.fixture
 def door(request):
-    """One of the agent's doors, by the test's name: for what depends on no door. Over all tests both are gone through."""
+    """One of the agent's doors, by the test's name: for what depends on no door.
+
+    Over all tests both are gone through.
+    """
     return harness.DOORS[zlib.crc32(request.node.nodeid.encode()) % len(harness.DOORS)]
 
 

@@ -1,7 +1,7 @@
 """Containers without an engine: a root directory, mounts in a namespace of their own, a user without rights.
 
-Of an image its files matter here. A base image is this machine's own system below the image's files, or its busybox. The
-network is the machine's: what a test serves on 127.0.0.1 is there.
+Of an image its files matter here. A base image is this machine's own system below the image's files, or its busybox.
+The network is the machine's: what a test serves on 127.0.0.1 is there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """CPython 3.14 for the version matrix, out of Debian's packages, where this machine has none of its own.
 
-Nothing is installed. The packages of Debian's unstable release are unpacked below ``.nox/``, with the C library that they
-were built for, and the interpreter is told to use that one. Where that cannot be done a line says why, and the matrix says
-what it has not tested.
+Nothing is installed. The packages of Debian's unstable release are unpacked below ``.nox/``, with the C library that
+they were built for, and the interpreter is told to use that one. Where that cannot be done a line says why, and the
+matrix says what it has not tested.
 """
 
 from __future__ import annotations

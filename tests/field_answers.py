@@ -1,4 +1,7 @@
-"""Answers of servers as public reports describe them. The first part of a model's name says which; the rest is a label."""
+"""Answers of servers as public reports describe them.
+
+The first part of a model's name says which; the rest is a label.
+"""
 
 from __future__ import annotations
 

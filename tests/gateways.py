@@ -28,7 +28,9 @@ def wait_for(condition: Callable[[], Any]) -> None:
 
 
 class Gateway:
-    """``deploy/collector/gateway.yaml`` on ports of this machine, in front of one server. Its queue outlives its processes.
+    """``deploy/collector/gateway.yaml`` on ports of this machine, in front of one server.
+
+    Its queue outlives its processes.
 
     ``overrides``: further settings, by their path in the configuration (``a::b``). Leaving the ``with`` kills it.
     """

@@ -50,8 +50,8 @@ class Finished(NamedTuple):
 def environment(tmp_path: Path, *extra: Mapping[str, str]) -> Dict[str, str]:
     """A clean environment: nothing of the developer's own configuration, a home and an outbox of the test's own.
 
-    Requests are those of spans: tests of metrics switch them on. The exit budget is wide: a loaded machine must not turn "arrives" into "arrives with the next run". Tests of the
-    budget itself set it back.
+    Requests are those of spans: tests of metrics switch them on. The exit budget is wide: a loaded machine must not
+    turn "arrives" into "arrives with the next run". Tests of the budget itself set it back.
     """
     home = tmp_path / "home"
     home.mkdir(exist_ok=True)
@@ -124,7 +124,10 @@ def run_ok(program: Union[str, Sequence[str]], **kwargs: object) -> Finished:
 
 
 def assert_nothing_counted(row: Mapping[str, object]) -> None:
-    """No token of a failed call is ours: zeros were sent. OpenObserve 0.91 estimates ``gen_ai_usage_*`` all the same."""
+    """No token of a failed call is ours: zeros were sent.
+
+    OpenObserve 0.91 estimates ``gen_ai_usage_*`` all the same.
+    """
     sent = [f"llm_token_count_{name}" for name in ("prompt", "completion", "total")]
     sent += [f"llm_usage_tokens_{name}" for name in ("input", "output", "total")]
     assert {column: row.get(column) for column in sent} == dict.fromkeys(sent, "0")

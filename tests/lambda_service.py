@@ -1,7 +1,7 @@
 """AWS Lambda's runtime interface, as the process of a function sees it: one invocation at a time, frozen in between.
 
-https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Frozen is stopped here: by SIGSTOP, as soon as the answer has
-been posted, until the next invocation.
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Frozen is stopped here: by SIGSTOP, as soon as the
+answer has been posted, until the next invocation.
 """
 
 from __future__ import annotations

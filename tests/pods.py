@@ -115,8 +115,8 @@ def by_compose(
 def by_operator(template: Mapping[str, Any], instrumentation: Mapping[str, Any]) -> Dict[str, Any]:
     """The pod's template after the OpenTelemetry Operator has seen it.
 
-    As ``internal/instrumentation/python.go`` (0f67dbab232b) and ``sdk.go`` (033694747e00) of open-telemetry/opentelemetry-operator
-    do it: what matters to a process, no more.
+    As ``internal/instrumentation/python.go`` (0f67dbab232b) and ``sdk.go`` (033694747e00) of
+    open-telemetry/opentelemetry-operator do it: what matters to a process, no more.
     """
     pod = copy.deepcopy(dict(template))
     annotations = pod["metadata"]["annotations"]

@@ -1,7 +1,7 @@
 """A scripted Hugging Face router: its paths, headers, model suffixes and errors, in front of llama.cpp or by itself.
 
-``scripted/<case>`` is answered from ``router_answers``, any other model by llama.cpp if there is one. Deterministic: the
-same requests after a ``reset`` get the same bytes, llama.cpp's answers included, which are asked for once and kept.
+``scripted/<case>`` is answered from ``router_answers``, any other model by llama.cpp if there is one. Deterministic:
+the same requests after a ``reset`` get the same bytes, llama.cpp's answers included, which are asked for once and kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ RECOMMENDED = {
 """What the Hub recommends for a task where a program names no model."""
 SAID_BY_THE_ROUTER = ("x-request-id", "x-inference-provider", "inference-id", "access-control-expose-headers")
 RETRIED = {"retried": (503, "retry-after-ms"), "retried-429": (429, "retry-after-ms"), "retried-twice": (500, "")}
-"""Cases that fail once (``retried-twice``: twice) before they answer: status, and the header that says when to retry."""
+"""Cases that fail once (``retried-twice``: twice) before they answer: status, and the header that says when to retry.
+"""
 
 
 class Call(NamedTuple):
@@ -170,7 +171,10 @@ class ScriptedRouter:
         return reply._replace(headers={**headers, **reply.headers})
 
     def _from_upstream(self, operation: str, body: Mapping[str, Any]) -> Reply:
-        """llama.cpp's answer. A stream is always asked for its usage, which is left out where the program did not ask."""
+        """llama.cpp's answer.
+
+        A stream is always asked for its usage, which is left out where the program did not ask.
+        """
         asked = bool((body.get("stream_options") or {}).get("include_usage"))
         sent = {**body, **({"stream_options": {"include_usage": True}} if body.get("stream") else {})}
         key = operation + json.dumps(sent, sort_keys=True)

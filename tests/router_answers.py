@@ -1,4 +1,6 @@
-"""What Hugging Face's router and its providers answer: a table of bodies and headers, each by the name of its case. Pure.
+"""What Hugging Face's router and its providers answer: a table of bodies and headers, each by the name of its case.
+
+Pure.
 
 The bodies are those that public issues, documentation and recorded tests quote; a case is asked for as the model
 ``scripted/<case>``. Strings and objects both occur as ``error``; a 429 comes with and without ``Retry-After``.
@@ -187,7 +189,8 @@ STREAMS: Mapping[str, Callable[[str], Reply]] = {
     "no-event": lambda model: Reply(events=[*words(model), "{not json"], then="end"),
     "hanging": lambda model: Reply(events=words(model), then="hang"),
 }
-"""Streams without an extra chunk of usage, which ``asked_for_usage`` adds; the names are those of ``CHATS`` and more."""
+"""Streams without an extra chunk of usage, which ``asked_for_usage`` adds; the names are those of ``CHATS`` and more.
+"""
 
 HAVE_THEIR_OWN = frozenset({"usage-last", "usage-on-finish", "usage-on-every", "empty-stream"})
 """Streams whose usage does not depend on the request."""
@@ -227,7 +230,8 @@ REFUSED_OPTION: Mapping[str, Reply] = {
     "refuses-plainly": Reply(400, "Bad Request: extra fields not permitted"),
     "refuses-in-json": Reply(400, '"Bad Request"', {"content-type": "application/json"}),
 }
-"""Servers that do not know ``stream_options``: the first says so, the last in a form that huggingface_hub cannot read."""
+"""Servers that do not know ``stream_options``: the first says so, the last in a form that huggingface_hub cannot read.
+"""
 
 
 def listed_model(name: str) -> Dict[str, Any]:

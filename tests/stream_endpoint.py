@@ -1,6 +1,7 @@
 """An OpenAI-compatible endpoint that streams slowly, breaks off, refuses and relents: what a scripted reply cannot do.
 
-The model's name is the case. Chunks are written one by one; usage comes where the case says, as on the router's providers.
+The model's name is the case. Chunks are written one by one; usage comes where the case says, as on the router's
+providers.
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ from targets import Target, parse
 
 HIDDEN = ".hf-openobserve"
 SHIM = ("opentelemetry", "instrumentation", "auto_instrumentation")
-"""The path that the OpenTelemetry Operator puts on PYTHONPATH. No ``__init__.py`` on it: it shadows no installed package."""
+"""The path that the OpenTelemetry Operator puts on PYTHONPATH. No ``__init__.py`` on it: it shadows no installed
+package.
+"""
 _TIME = 1577836800
 """Of every file: 2020, and no reason to differ."""
 _RUN = """

@@ -1,6 +1,7 @@
 """Bytecode of every minor whose interpreter is on this machine: a read-only directory can have none later.
 
-It is of the kind that is not compared with its source (``unchecked-hash``), so that neither a time nor a place is in it.
+It is of the kind that is not compared with its source (``unchecked-hash``), so that neither a time nor a place is in
+it.
 """
 
 from __future__ import annotations
@@ -63,7 +64,10 @@ def version(python: str) -> Dict[str, str]:
 
 
 def write(python: str, directories: Sequence[Path]) -> None:
-    """Compile what is below these directories. In one process and one order: the bytes depend on both, and on hashes."""
+    """Compile what is below these directories.
+
+    In one process and one order: the bytes depend on both, and on hashes.
+    """
     words = [" ".join(WITHOUT), " ".join(ALL_THE_SAME)]
     command = [python, "-s", "-S", "-c", _COMPILE, *words, *map(str, directories)]
     subprocess.run(command, env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8"}, cwd="/", check=True)

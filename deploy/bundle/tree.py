@@ -1,7 +1,8 @@
 """Lays out what one Python imports as links into the store, where each distribution stands once.
 
-A directory that one distribution has for itself is one link; one that several share, as the namespace ``opentelemetry``, is a
-directory of links. Links are relative, so that a copy of the whole holds (``cp -r``, tar, ``zip -y``).
+A directory that one distribution has for itself is one link; one that several share, as the namespace
+``opentelemetry``, is a directory of links. Links are relative, so that a copy of the whole holds (``cp -r``, tar, ``zip
+-y``).
 """
 
 from __future__ import annotations

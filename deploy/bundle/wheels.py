@@ -18,8 +18,9 @@ from targets import Target
 
 KEPT = REPOSITORY / ".nox" / "bundle-wheels"
 COMPILED = ("protobuf",)
-"""Taken with its C code where there is a wheel of the platform: reading an outbox takes twenty times as long without. All
-others are taken as pure Python: one copy serves every platform (docs/bundle.md)."""
+"""Taken with its C code where there is a wheel of the platform: reading an outbox takes twenty times as long without.
+All others are taken as pure Python: one copy serves every platform (docs/bundle.md).
+"""
 _FOR_OTHERS = (".c", ".h", ".pyi", "/py.typed", ".dist-info/RECORD", ".dist-info/WHEEL", "/.gitignore")
 """Of a wheel, what only compilers, type checkers and pip read."""
 _PURE = ("--implementation=py", "--abi=none", "--platform=any")

@@ -23,7 +23,10 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def pack(bundle: Path, minors: Sequence[str], layer: Path = LAYER) -> None:
-    """Write the layer for these minor versions of Python. Raises FileNotFoundError where the bundle has none for one."""
+    """Write the layer for these minor versions of Python.
+
+    Raises FileNotFoundError where the bundle has none for one.
+    """
     tags = ["cp" + minor.replace(".", "") for minor in minors]
     for tag, minor in zip(tags, minors):
         if not list(bundle.glob(f".hf-openobserve/{tag}-manylinux-*")):

@@ -100,7 +100,10 @@ def router():
 
 @pytest.fixture
 def env(tmp_path, router, openobserve):
-    """The environment of an application that knows nothing of us. Nothing is written into the bundle: it is read-only."""
+    """The environment of an application that knows nothing of us.
+
+    Nothing is written into the bundle: it is read-only.
+    """
     its = {"HF_BASE_URL": router.url, "OPENAI_API_KEY": "x", "PYTHONDONTWRITEBYTECODE": "1"}
     return harness.environment(tmp_path, openobserve.environment, its)
 

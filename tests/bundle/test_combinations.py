@@ -79,7 +79,10 @@ def test_a_call_is_recorded_with_the_applications_own(
 
 @pytest.mark.parametrize("release", ["0.30.*", "1.*"])
 def test_a_program_without_openai(release, bundle, interpreter, application, env, under, script, tmp_path, openobserve):
-    """The bundle leaves out what openai brings, and nobody else needs. Its metadata is there from the first client on."""
+    """The bundle leaves out what openai brings, and nobody else needs.
+
+    Its metadata is there from the first client on.
+    """
     theirs = application("3.12", f"huggingface_hub=={release}")
     script.write_text(
         HUB_CALL + "import importlib.metadata as m; print(m.version('opentelemetry-sdk'), file=sys.stderr)"

@@ -10,7 +10,9 @@ import harness
 
 PAGES = ("docker.md", "kubernetes.md", "in-your-process.md")
 OF_ENGINES = ("docker ", "kubectl ")
-"""No engine and no cluster is here. What these commands are given is tested: see below, and tests/bundle/test_containers.py."""
+"""No engine and no cluster is here. What these commands are given is tested: see below, and
+tests/bundle/test_containers.py.
+"""
 RUN_BY = {
     "make bundle": "noxfile.py",
     "env -u PYTHONPATH python app.py": "tests/deploy/test_in_your_process.py",

@@ -1,6 +1,7 @@
 """The contract of a client, the same for each: what every one of them is recorded as, and when it is not.
 
-litellm is no dependency of the tests' main environment: ``nox -s litellm`` runs this with its newest release and an older one.
+litellm is no dependency of the tests' main environment: ``nox -s litellm`` runs this with its newest release and an
+older one.
 """
 
 from __future__ import annotations

@@ -88,7 +88,10 @@ def test_nothing_differs(library, program, routers, tmp_path):
 
 
 def unasked(calls, without):
-    """The calls as they were without our question for the usage. What may have been refused for it goes out twice, once."""
+    """The calls as they were without our question for the usage.
+
+    What may have been refused for it goes out twice, once.
+    """
     result, repeated, asked = [], [], 0
     for call, following in zip(calls, [*calls[1:], None]):
         counterpart = without[len(result)] if len(result) < len(without) else call

@@ -27,7 +27,8 @@ from scripted import Reply, ScriptedEndpoint, chat_body
 
 PROGRAMS = Path(__file__).parent / "processes"
 START_S = 60
-"""How long a server may take to listen, a call to be answered or a row to arrive on a machine that is busy elsewhere."""
+"""How long a server may take to listen, a call to be answered or a row to arrive on a machine that is busy elsewhere.
+"""
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(150)]
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

@@ -133,13 +133,14 @@ def green(library):
 def test_greenlets(stage, door, library, when):
     green(library)
     if library == "eventlet":
-        # An instrumentor imports its library when the wrapper loads it, under any distro, and so before eventlet can patch.
+        # An instrumentor imports its library when the wrapper loads it, under any distro, and so before eventlet can
+        # patch.
         stage.env["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = "flask,requests"
     stage.run_as_bare(door, "green.py", library, when)
     more = {"called": ["early"], "forks": ["child"]}.get(when, [])
     if when == "called":
-        # The sender is a thread from before the patch, and looks up its server by the library from now on: on a thread of
-        # that one, which cannot be started any more if the program is about to end. Then the next process delivers.
+        # The sender is a thread from before the patch, and looks up its server by the library from now on: on a thread
+        # of that one, which cannot be started any more if the program is about to end. Then the next process delivers.
         stage.ship()
     stage.arrived(*GREENLETS, *more)
 

@@ -1,7 +1,7 @@
 """``make faults``: every row with the agent and with the stock pipeline, written to ``docs/reliability.md``.
 
-``python tests/faults/publish.py [--rows REGEX] [--output FILE]``. Exit status 1 if a row of the agent's is not as it has to
-be (the document is written all the same). About a quarter of an hour: the stock pipeline takes its time at exit.
+``python tests/faults/publish.py [--rows REGEX] [--output FILE]``. Exit status 1 if a row of the agent's is not as it
+has to be (the document is written all the same). About a quarter of an hour: the stock pipeline takes its time at exit.
 """
 
 from __future__ import annotations

@@ -26,7 +26,10 @@ SERVER, LIFE, DISK = "The server", "The process", "The disk, the clock, the queu
 
 @dataclass(frozen=True)
 class Row:
-    """One fault. The program is started with ``steps`` (see ``programs``), and each of its pauses is answered in turn."""
+    """One fault.
+
+    The program is started with ``steps`` (see ``programs``), and each of its pauses is answered in turn.
+    """
 
     kind: str
     name: str
@@ -44,7 +47,8 @@ class Row:
     """Of the fake server."""
     environment: Mapping[str, str] = field(default_factory=dict)
     missing: Optional[int] = 0
-    """How many of ``ended`` cannot arrive, for the reason in ``why``; None: that depends, and ``check`` looks closer."""
+    """How many of ``ended`` cannot arrive, for the reason in ``why``; None: that depends, and ``check`` looks closer.
+    """
     why: str = ""
     """What the published table has to say about it."""
     repeats: bool = False

@@ -29,7 +29,9 @@ EXIT_TIMEOUT_S = 1.0
 PATIENT_EXIT_TIMEOUT_S = 20.0
 """For rows that deliver at exit: a loaded machine must not turn "arrives" into "arrives with the next run"."""
 EXIT_MARGIN_S = 0.5
-"""What the end of a process with the agent's modules may take longer. A busy machine adds more: then a row is run again."""
+"""What the end of a process with the agent's modules may take longer. A busy machine adds more: then a row is run
+again.
+"""
 ATTEMPTS = 3
 PATIENCE_S = {AGENT: 60.0, STOCK: 15.0}
 """How long a paused program waits for its spans to arrive. The stock pipeline sends every 5 s, and tries for 10 s."""

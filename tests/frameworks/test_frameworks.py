@@ -95,7 +95,8 @@ def without_options(body):
 def test_one_call_is_one_llm_row(framework, router, tmp_path):
     """Through both doors, which share the bare run.
 
-    Through PYTHONPATH the spans of the framework's instrumentor go nowhere, as without us: the global provider is not ours.
+    Through PYTHONPATH the spans of the framework's instrumentor go nowhere, as without us: the global provider is not
+    ours.
     """
     bare, calls = run(framework, None, {}, router, tmp_path)
     assert bare.returncode == 0, bare.stderr

@@ -1,8 +1,8 @@
 # -*- coding: utf-8 -*-
 """The door for PYTHONPATH: watches imports for the agent, then runs the sitecustomize that would have run without us.
 
-This directory is the only one that ever goes on PYTHONPATH. Every Python process that inherits it executes this file, so
-it is valid Python 2.7, does nothing below 3.8, imports nothing heavy, and never lets an error of the agent's pass.
+This directory is the only one that ever goes on PYTHONPATH. Every Python process that inherits it executes this file,
+so it is valid Python 2.7, does nothing below 3.8, imports nothing heavy, and never lets an error of the agent's pass.
 """
 import os
 import sys

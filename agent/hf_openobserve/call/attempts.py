@@ -23,7 +23,10 @@ class Attempt(NamedTuple):
 
 
 class Attempts:
-    """The requests to ``host`` while a call is current. What is sent elsewhere meanwhile (for a token) is not counted."""
+    """The requests to ``host`` while a call is current.
+
+    What is sent elsewhere meanwhile (for a token) is not counted.
+    """
 
     __slots__ = ("_host", "_sending", "answer", "done", "last_start", "request_headers", "url")
 

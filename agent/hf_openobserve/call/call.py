@@ -1,8 +1,8 @@
 """One call of a client, whichever client it is: where it went, what was asked, how it came back, how it ended.
 
 Every client fills a ``Call``; ``facts`` says what its row needs to know. The facts are kept beside the span, see
-``open_calls``: the span may be the application's own, and its exporters receive what they would have received without us
-(docs/laws.md#7).
+``open_calls``: the span may be the application's own, and its exporters receive what they would have received without
+us (docs/laws.md#7).
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class Call:
         """The call is about to be sent to ``url``.
 
         request: its body. model: the Hub id that the program named, if not the body's. provider, by_address: see
-        ``routing.request_attributes``. api: OpenAI's that is called, if it is one of those. client_error: the class that the client raises for an error within an answer.
+        ``routing.request_attributes``. api: OpenAI's that is called, if it is one of those. client_error: the class
+        that the client raises for an error within an answer.
         """
         body = request or {}
         named, limit = model or body.get("model"), body.get("max_tokens")
@@ -94,7 +95,9 @@ class Call:
         self.answer_body: Optional[Mapping[str, Any]] = None
         """The answer, where a client has it parsed."""
         self.answer_text: Optional[str] = None
-        """The JSON of it as the server has written it, where nothing in that is escaped: an escape hides what is to be masked."""
+        """The JSON of it as the server has written it, where nothing in that is escaped: an escape hides what is to be
+        masked.
+        """
         self.sent_as_json: Optional[str] = None
         """The messages of the request as a row has them, where they were made for its span already."""
         self.described: Mapping[str, Any] = {}
@@ -104,7 +107,10 @@ class Call:
         """When a stream was over, in nanoseconds since the epoch, where the span ends later than that."""
 
     def streams(self, streamed: Optional[StreamedAnswer] = None) -> None:
-        """The answer is a stream. The program may change its request while it reads: what is recorded is as it was sent."""
+        """The answer is a stream.
+
+        The program may change its request while it reads: what is recorded is as it was sent.
+        """
         self.timing = StreamTiming()
         self.streamed = streamed or StreamedAnswer()
         if self.request is not None:
@@ -209,7 +215,10 @@ class Call:
         )
 
     def known_attributes(self) -> Dict[str, Any]:
-        """The attributes that the call itself gives, under their final names. One part that fails costs that part only."""
+        """The attributes that the call itself gives, under their final names.
+
+        One part that fails costs that part only.
+        """
         attributes = dict(self.attributes)
         diagnostics.guarded("route", self._add_route, attributes)
         diagnostics.guarded("answer's headers", self._add_answer_headers, attributes)

@@ -61,7 +61,8 @@ class Spans:
             name, kind=trace.SpanKind.CLIENT, attributes=attributes, start_time=start_time
         )
         if is_read_by_others and span.is_recording():
-            # OpenInference's tracer costs many times what the SDK's does. What the configuration hides is kept off the span.
+            # OpenInference's tracer costs many times what the SDK's does. What the configuration hides is kept off the
+            # span.
             span = OITracer(_Started(span), config=self.config).start_span(name, attributes=attributes)
         return OwnSpan(span, kind, is_read_by_others=is_read_by_others)
 
@@ -120,7 +121,10 @@ class OwnSpan:
         unsampled.ended(self._call, {"openinference.span.kind": self._kind, **answer}, self._began)
 
     def _described(self) -> Dict[str, Any]:
-        """What is said of the call. The messages are also said one by one, where they are cut, or others want them so."""
+        """What is said of the call.
+
+        The messages are also said one by one, where they are cut, or others want them so.
+        """
         call = self._call
         answer = call.answer()
         attributes: Dict[str, Any] = diagnostics.guarded("answer", self._describe, answer, default={})

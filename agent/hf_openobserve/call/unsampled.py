@@ -1,7 +1,7 @@
 """Calls that the sampler leaves out: no span, no row, and a few numbers, where metrics are made.
 
-A whole answer is looked at as the client has parsed it: that costs a few microseconds. A stream is watched as if it were
-recorded, since its usage is in its last chunk.
+A whole answer is looked at as the client has parsed it: that costs a few microseconds. A stream is watched as if it
+were recorded, since its usage is in its last chunk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The command ``hf-openobserve``. A command's module is imported when that command runs, or when all are listed by --help."""
+"""The command ``hf-openobserve``.
+
+A command's module is imported when that command runs, or when all are listed by --help.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from hf_openobserve import __version__
 from hf_openobserve.process import diagnostics
 
 COMMANDS = ("alerts", "dashboards", "demo", "doctor", "outbox", "path", "prices", "report", "ship", "tail")
-"""Each is ``<name>_command`` in the module of its name; what it needs beside click, that module imports when it runs."""
+"""Each is ``<name>_command`` in the module of its name; what it needs beside click, that module imports when it runs.
+"""
 
 
 class _Commands(click.Group):

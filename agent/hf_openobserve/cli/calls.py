@@ -127,8 +127,8 @@ class Reading(NamedTuple):
 def read(roots: Sequence[str], since_ns: int = 0, priced: Callable[[bytes], bytes] = bytes) -> Reading:
     """All spans below ``roots`` that began at ``since_ns`` (nanoseconds since the epoch) or later.
 
-    ``priced`` adds what a call cost, as it does where calls are sent. A span that is being moved to another segment is there
-    twice for a moment, and counts once.
+    ``priced`` adds what a call cost, as it does where calls are sent. A span that is being moved to another segment is
+    there twice for a moment, and counts once.
     """
     reading = Reading([], 0, contents.Unread())
     seen: Set[int] = set()

@@ -1,8 +1,8 @@
 """``hf-openobserve demo``: the whole way of a call, on this machine alone.
 
-A tiny model, llama.cpp's own server, ``examples/chat.py`` unmodified under ``opentelemetry-instrument``, and the columns
-of its four calls as the outbox holds them. The program runs once, with nowhere to send to, so that its spans stay in an
-outbox of the demo's own; what is shown is then delivered, where a destination is configured.
+A tiny model, llama.cpp's own server, ``examples/chat.py`` unmodified under ``opentelemetry-instrument``, and the
+columns of its four calls as the outbox holds them. The program runs once, with nowhere to send to, so that its spans
+stay in an outbox of the demo's own; what is shown is then delivered, where a destination is configured.
 """
 
 from __future__ import annotations
@@ -176,7 +176,10 @@ def program_environment(environ: Mapping[str, str], url: str, outbox: str, *, ca
 
 
 def deliver(outbox_dir: str, settings: Settings) -> Optional[str]:
-    """Send every span in ``outbox_dir`` to the configured destination, once. None if all were accepted, else why not."""
+    """Send every span in ``outbox_dir`` to the configured destination, once.
+
+    None if all were accepted, else why not.
+    """
     from hf_openobserve.cli import contents
     from hf_openobserve.openobserve import answers
     from hf_openobserve.openobserve.ingest import Client

@@ -1,8 +1,8 @@
 """llama.cpp's own OpenAI-compatible server, run in a subprocess for the demo and the tests.
 
-As a program (``python -m hf_openobserve.cli.llama_server``) it is the server: standard library and ``xllamacpp`` only, so
-that it also runs as a plain script in an interpreter that has no hf-openobserve. For the process that starts it there is
-``LlamaServer``, which needs neither.
+As a program (``python -m hf_openobserve.cli.llama_server``) it is the server: standard library and ``xllamacpp`` only,
+so that it also runs as a plain script in an interpreter that has no hf-openobserve. For the process that starts it
+there is ``LlamaServer``, which needs neither.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def interpreter() -> str:
 class LlamaServer:
     """Context manager: a running server. ``url`` ends in ``/v1``; ``alias`` is the model name its answers carry.
 
-    ``model`` is the path of a GGUF file; without one the tiny model is written to a temporary directory and removed again.
-    The child ends when the block does, and when this process dies, since its standard input closes then.
-    Raises ``LlamaServerError`` if the server cannot be started within ``timeout`` seconds.
+    ``model`` is the path of a GGUF file; without one the tiny model is written to a temporary directory and removed
+    again. The child ends when the block does, and when this process dies, since its standard input closes then. Raises
+    ``LlamaServerError`` if the server cannot be started within ``timeout`` seconds.
     """
 
     def __init__(

@@ -31,7 +31,9 @@ FOLLOW_SCAN_S = 2.0
 """How often --follow looks for segments that have been left."""
 
 LAST_S = 5.0
-"""For one more delivery after SIGTERM: a pod's sidecar gets it right after the program whose spans it delivers has ended."""
+"""For one more delivery after SIGTERM: a pod's sidecar gets it right after the program whose spans it delivers has
+ended.
+"""
 
 LINE_EVERY_S = 5.0
 

@@ -43,7 +43,8 @@ def read(
     ``ended_after_ns``: only those that ended then or later. ``most``: of more, about so many of the newest.
     ``advance`` is told how many there are so far. Raises ``ApiError``.
     """
-    # A query that names a column which no row ever had fails (docs/server-contract.md): only those that exist are named.
+    # A query that names a column which no row ever had fails (docs/server-contract.md): only those that exist are
+    # named.
     there = api.schema(api.stream)
     if _KIND not in there:
         return Stored([], older_left_out=False)

@@ -45,16 +45,16 @@ END = "</s>"
 QUOTE = '"'
 
 # A turn that may call a tool ends with ACT; the model is built to answer that with TOOL_CALL, and to end the text after
-# TOOL_CALL_END. So a request with tools gets one tool call, and the request that brings the tool's result gets words: one
-# at least, since the text does not end right after ANSWER.
+# TOOL_CALL_END. So a request with tools gets one tool call, and the request that brings the tool's result gets words:
+# one at least, since the text does not end right after ANSWER.
 ANSWER = "assistant:"
 ACT = "<act>"
 TOOL_CALL = "<tool_call>"
 TOOL_CALL_END = "</tool_call>"
 FOLLOWS = ((ACT, TOOL_CALL, 40.0), (TOOL_CALL_END, END, 40.0), (ANSWER, END, -40.0))
 
-# Roles, tools and tool calls in the Hermes form, which llama.cpp's template analysis recognises: with it the server turns
-# `tools` into a grammar and the model's text back into `tool_calls`.
+# Roles, tools and tool calls in the Hermes form, which llama.cpp's template analysis recognises: with it the server
+# turns `tools` into a grammar and the model's text back into `tool_calls`.
 CHAT_TEMPLATE = """\
 {%- if tools %}
 {{- 'system: You may call tools. Answer a call with <tool_call>{"name": ..., "arguments": ...}</tool_call>.\\n' }}
@@ -81,8 +81,8 @@ CHAT_TEMPLATE = """\
 {%- endif %}
 """
 
-# How likely a token is before the random part, as a logit. Words come first, so that answers read as text; the quote and
-# the end of text come up now and then, so that JSON strings and answers end; all else is left to the grammar of a
+# How likely a token is before the random part, as a logit. Words come first, so that answers read as text; the quote
+# and the end of text come up now and then, so that JSON strings and answers end; all else is left to the grammar of a
 # structured answer, which rules out the words, and there what JSON is made of beats white space.
 WORD_LOGIT = 0.0
 QUOTE_LOGIT = 0.0
@@ -92,8 +92,8 @@ PUNCTUATION_LOGIT = -12.0
 LITERAL_LOGIT = -14.0
 BYTE_LOGIT = -18.0
 
-# Coordinates of the hidden state that no layer writes to: 0 is the same for every token, 1 and on say that the last token
-# is the first of a pair in FOLLOWS. After the last norm such a coordinate is about INPUT.
+# Coordinates of the hidden state that no layer writes to: 0 is the same for every token, 1 and on say that the last
+# token is the first of a pair in FOLLOWS. After the last norm such a coordinate is about INPUT.
 BIAS = 0
 RESERVED = 1 + len(FOLLOWS)
 EMBEDDED = 8.0

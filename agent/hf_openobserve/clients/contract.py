@@ -1,7 +1,7 @@
 """What a client library has to have: one class with four methods. The loops over all libraries are here, too.
 
-``clients.table`` says when each is made. Nothing of OpenTelemetry is imported here: a program that imports a client library
-and never uses it pays for no more.
+``clients.table`` says when each is made. Nothing of OpenTelemetry is imported here: a program that imports a client
+library and never uses it pays for no more.
 """
 
 from __future__ import annotations

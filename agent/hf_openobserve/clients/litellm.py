@@ -1,9 +1,9 @@
 """Capture of litellm: its public functions, with what httpx sends beneath them, be it litellm's own handler or openai.
 
-litellm gives its calls to whichever client fits the model. So litellm's call is the call, and what other clients do for it
-is part of that (``http.Sending.encloses``). Where the application instruments openai itself, that span is the row, and
-litellm's is a step around it. A stream is watched where its bytes come from: the program gets litellm's own object, whose
-class litellm's router looks for.
+litellm gives its calls to whichever client fits the model. So litellm's call is the call, and what other clients do for
+it is part of that (``http.Sending.encloses``). Where the application instruments openai itself, that span is the row,
+and litellm's is a step around it. A stream is watched where its bytes come from: the program gets litellm's own object,
+whose class litellm's router looks for.
 """
 
 from __future__ import annotations
@@ -283,7 +283,8 @@ class _Attempts(Attempts):
 class _Begun:
     """One call, from its first line until its answer has been read or let go of. ``span`` is None where it is not ours.
 
-    It is not made the current span: litellm's callback "otel" writes on that one what it else makes a span of its own of.
+    It is not made the current span: litellm's callback "otel" writes on that one what it else makes a span of its own
+    of.
     """
 
     def __init__(self, call: Call, usage_mode: str) -> None:
@@ -300,7 +301,10 @@ class _Begun:
         self.sending.leave()
 
     def failed(self, error: BaseException) -> None:
-        """The call raised. An exception of litellm's own has no answer's body, and a status also where no answer came."""
+        """The call raised.
+
+        An exception of litellm's own has no answer's body, and a status also where no answer came.
+        """
         self.call.failed(error)
         if isinstance(error, Exception):
             diagnostics.guarded("litellm error", self._add_cause, error)

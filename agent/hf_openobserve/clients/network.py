@@ -1,7 +1,7 @@
 """Whether a request goes to a network, or to what stands in its place in a test: mocks and recorders compare its body.
 
-They put a transport of their own there (``httpx.MockTransport``), or a function of theirs on the classes of httpx, httpcore,
-requests, urllib3 or aiohttp (respx, pytest-httpx, vcrpy, responses, requests-mock, aioresponses).
+They put a transport of their own there (``httpx.MockTransport``), or a function of theirs on the classes of httpx,
+httpcore, requests, urllib3 or aiohttp (respx, pytest-httpx, vcrpy, responses, requests-mock, aioresponses).
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ from typing import Any, Dict, Iterator, List, Set, Tuple
 _OWN = frozenset(
     ("httpx", "httpx2", "httpcore", "httpcore2", "httpx_aiohttp", "openai", "requests", "aiohttp", "huggingface_hub")
 )
-"""Packages whose functions reach a network: openai's and huggingface_hub's clients are subclasses of httpx's and requests'."""
+"""Packages whose functions reach a network: openai's and huggingface_hub's clients are subclasses of httpx's and
+requests'.
+"""
 
 _known_files: Set[str] = set()
 """Files of these packages: the same few are asked for with every request."""
 
 _CLASSES = 64
 _known_functions: Dict[Tuple[type, str], List[Any]] = {}
-"""(class, method) -> the functions of that name in its bases, where all are the libraries' own: the same are asked for each time."""
+"""(class, method) -> the functions of that name in its bases, where all are the libraries' own: the same are asked for
+each time.
+"""
 
 _AUTH = frozenset(("UseClientDefault", "BasicAuth", "DigestAuth", "NetRCAuth"))
 
@@ -101,7 +105,10 @@ def _is_own(owner: Any, method: str) -> bool:
 
 
 def is_from_a_library(function: Any) -> bool:
-    """True if a function's code stands in a file of one of the libraries. Where a class says it is from proves nothing."""
+    """True if a function's code stands in a file of one of the libraries.
+
+    Where a class says it is from proves nothing.
+    """
     code = getattr(function, "__code__", None)
     if code is None:
         return False

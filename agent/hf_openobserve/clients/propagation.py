@@ -1,9 +1,9 @@
 """The trace of a call on the request itself, so that the spans of a server that is traced too join it.
 
-It goes to dedicated and local endpoints alone unless the user wants more, and only of a call that is recorded: no other one
-has a span to join. OpenTelemetry's propagator writes it, so
-``OTEL_PROPAGATORS`` keeps its meaning. The program does not see it: it is on the request only while that is sent, and where
-the program or a mock would see that, it is not put there at all.
+It goes to dedicated and local endpoints alone unless the user wants more, and only of a call that is recorded: no other
+one has a span to join. OpenTelemetry's propagator writes it, so ``OTEL_PROPAGATORS`` keeps its meaning. The program
+does not see it: it is on the request only while that is sent, and where the program or a mock would see that, it is not
+put there at all.
 """
 
 from __future__ import annotations

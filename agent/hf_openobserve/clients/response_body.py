@@ -58,7 +58,8 @@ class _Watch:
     def follow(self, body: Any) -> None:
         """The program lets go of the stream when it lets go of ``body``.
 
-        No ``__del__``: what the program raises there, a time limit's handler say, is lost, and it would run after the end too.
+        No ``__del__``: what the program raises there, a time limit's handler say, is lost, and it would run after the
+        end too.
         """
         self._gone = weakref.ref(body, self._on_gone)
 

@@ -1,7 +1,8 @@
 """Synchronous and asynchronous once: the logic is a generator, the two drivers here run it.
 
-A generator yields functions without arguments that do what only the client can do (send, read), and gets what they return,
-or has what they raise raised at its ``yield``. Of the two drivers one awaits. The model is httpx's ``auth_flow``.
+A generator yields functions without arguments that do what only the client can do (send, read), and gets what they
+return, or has what they raise raised at its ``yield``. Of the two drivers one awaits. The model is httpx's
+``auth_flow``.
 """
 
 from __future__ import annotations

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """One library. ``name`` is the one that ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` knows, and that of its entry point."""
+    """One library.
+
+    ``name`` is the one that ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` knows, and that of its entry point.
+    """
 
     __slots__ = ("implementation", "instrumentor_class", "instrumentors", "modules", "name", "own_scopes")
 
@@ -24,12 +27,15 @@ class Client:
     ) -> None:
         self.name = name
         self.implementation = implementation
-        """The module that has a class ``Library``, a ``contract.ClientLibrary``; imported with the first of ``modules``."""
+        """The module that has a class ``Library``, a ``contract.ClientLibrary``; imported with the first of
+        ``modules``.
+        """
         self.modules = modules
         """Modules whose import is watched: each has something to be replaced."""
         self.instrumentors = instrumentors
-        """Modules with an ``instrumentor_class``: an application that imports one may instrument the library itself. Their
-        names are also the scopes of the spans: one that begins with such a name is a call of a model."""
+        """Modules with an ``instrumentor_class``: an application that imports one may instrument the library itself.
+        Their names are also the scopes of the spans: one that begins with such a name is a call of a model.
+        """
         self.instrumentor_class = instrumentor_class
         self.own_scopes = own_scopes
         """Scopes of spans in which the library itself reports its calls: each tells of one that is recorded already."""

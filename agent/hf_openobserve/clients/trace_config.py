@@ -37,8 +37,8 @@ _SCALARS = (str, bool, int, float)
 def valid(value: Any) -> Any:
     """The value of an attribute as OpenTelemetry takes it: a scalar, or a list of scalars of one type; else JSON text.
 
-    Servers answer with more than the API's types: arguments of a tool call as an object, its id as a number or as null in
-    a list.
+    Servers answer with more than the API's types: arguments of a tool call as an object, its id as a number or as null
+    in a list.
     """
     if value is None or isinstance(value, (*_SCALARS, bytes)):
         return value

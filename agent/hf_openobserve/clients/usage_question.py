@@ -18,7 +18,9 @@ UNASKED_PROVIDERS = frozenset({"novita"})
 
 _REFUSALS = frozenset({400, 422})
 _OUTRIGHT = frozenset({400, 422, 500})
-"""Statuses of servers that do not know the option. 500 is that of one which falls over it: none of Hugging Face's router."""
+"""Statuses of servers that do not know the option. 500 is that of one which falls over it: none of Hugging Face's
+router.
+"""
 
 Key = Tuple[str, str]
 """(address, model)."""
@@ -26,8 +28,9 @@ Key = Tuple[str, str]
 _CAPACITY = 1024
 _IN_DOUBT, _ONCE_MORE, _REFUSES = "in doubt", "once more", "refuses"
 _doubted: Dict[Key, str] = {}
-"""Whom not to ask. ``in doubt``: the request failed with the option and without; not asked until one without it succeeds.
-``once more``: that has happened, and the next one is asked. ``refuses``: not asked any more."""
+"""Whom not to ask. ``in doubt``: the request failed with the option and without; not asked until one without it
+succeeds. ``once more``: that has happened, and the next one is asked. ``refuses``: not asked any more.
+"""
 _accepted: Dict[Key, FrozenSet[Optional[str]]] = {}
 """Who has answered the question with a stream: the providers behind each, as the answers name them."""
 _moves_nothing: Set[Key] = set()

@@ -63,11 +63,10 @@ OPENOBSERVE_HF_DEBUG = "OPENOBSERVE_HF_DEBUG"
 """
 
 OPENOBSERVE_HF_FORCE = "OPENOBSERVE_HF_FORCE"
-"""
-.. envvar:: OPENOBSERVE_HF_FORCE
+""".. envvar:: OPENOBSERVE_HF_FORCE
 
-``true``: go on where a package of the program's is outside the range that the agent needs. Default: ``false``, the agent
-steps back.
+``true``: go on where a package of the program's is outside the range that the agent needs. Default: ``false``, the
+agent steps back.
 """
 
 OPENOBSERVE_HF_OUTBOX_DIR = "OPENOBSERVE_HF_OUTBOX_DIR"
@@ -101,19 +100,20 @@ Seconds the exit of the program may be delayed by one last delivery attempt. Def
 """
 
 OPENOBSERVE_HF_FLUSH = "OPENOBSERVE_HF_FLUSH"
-"""
-.. envvar:: OPENOBSERVE_HF_FLUSH
+""".. envvar:: OPENOBSERVE_HF_FLUSH
 
-When what was recorded is waited for: ``each`` before each answer of a function, or else at the end of each call, at most
-``OPENOBSERVE_HF_EXIT_TIMEOUT_S``; ``exit`` at the end of the process alone; ``auto``: ``each`` where the platform freezes a
-process between invocations, as ``AWS_LAMBDA_RUNTIME_API``, ``K_SERVICE`` or ``FUNCTIONS_WORKER_RUNTIME`` tell. Default:
-``auto``.
+When what was recorded is waited for: ``each`` before each answer of a function, or else at the end of each call, at
+most ``OPENOBSERVE_HF_EXIT_TIMEOUT_S``; ``exit`` at the end of the process alone; ``auto``: ``each`` where the platform
+freezes a process between invocations, as ``AWS_LAMBDA_RUNTIME_API``, ``K_SERVICE`` or ``FUNCTIONS_WORKER_RUNTIME``
+tell. Default: ``auto``.
 """
 
 AWS_LAMBDA_RUNTIME_API = "AWS_LAMBDA_RUNTIME_API"
 K_SERVICE = "K_SERVICE"
 FUNCTIONS_WORKER_RUNTIME = "FUNCTIONS_WORKER_RUNTIME"
-"""Set by AWS Lambda, by Cloud Run and Knative, by Azure Functions: the process is frozen, or may be, while it answers nothing."""
+"""Set by AWS Lambda, by Cloud Run and Knative, by Azure Functions: the process is frozen, or may be, while it answers
+nothing.
+"""
 
 OPENOBSERVE_HF_CAPTURE_CONTENT = "OPENOBSERVE_HF_CAPTURE_CONTENT"
 """
@@ -167,19 +167,17 @@ accept it (Hugging Face's router and dedicated endpoints), ``on`` everywhere, ``
 """
 
 OPENOBSERVE_HF_PROPAGATE = "OPENOBSERVE_HF_PROPAGATE"
-"""
-.. envvar:: OPENOBSERVE_HF_PROPAGATE
+""".. envvar:: OPENOBSERVE_HF_PROPAGATE
 
-Whether a request carries its trace (``traceparent``, or what ``OTEL_PROPAGATORS`` says): ``auto`` to dedicated and local
-endpoints, ``on`` to every host, ``off`` to none. Default: ``auto``.
+Whether a request carries its trace (``traceparent``, or what ``OTEL_PROPAGATORS`` says): ``auto`` to dedicated and
+local endpoints, ``on`` to every host, ``off`` to none. Default: ``auto``.
 """
 
 OPENOBSERVE_HF_METRICS = "OPENOBSERVE_HF_METRICS"
-"""
-.. envvar:: OPENOBSERVE_HF_METRICS
+""".. envvar:: OPENOBSERVE_HF_METRICS
 
-Metrics of the calls: ``auto`` where a server is configured and ``OTEL_METRICS_EXPORTER`` is not ``none``, ``on``, ``off``,
-or ``legacy`` under the names from before version 0.1.0 of the conventions. Default: ``auto``.
+Metrics of the calls: ``auto`` where a server is configured and ``OTEL_METRICS_EXPORTER`` is not ``none``, ``on``,
+``off``, or ``legacy`` under the names from before version 0.1.0 of the conventions. Default: ``auto``.
 """
 
 OPENOBSERVE_HF_DOTENV = "OPENOBSERVE_HF_DOTENV"

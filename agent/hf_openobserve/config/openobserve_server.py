@@ -63,7 +63,8 @@ def read(variables: Variables) -> Optional[Destination]:
     if not base_url or not authorization or not org_is_right:
         return Destination("local", timeout_s=timeout_s)
     endpoint = f"{base_url}/api/{org}/v1/traces"
-    # A header takes printable ASCII only; the server replaces the same characters (docs/server-contract.md#stream-name).
+    # A header takes printable ASCII only; the server replaces the same characters
+    # (docs/server-contract.md#stream-name).
     stream = re.sub(r"[^ -~]+", "_", stream)
     return Destination(
         "openobserve",

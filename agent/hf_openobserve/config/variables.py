@@ -25,9 +25,11 @@ _ENVIRONMENT_ONLY = (
     names.OPENOBSERVE_HF_MASK,
     names.OPENOBSERVE_HF_PRICES,
 )
-"""Where files are written, how large they grow, how long the exit takes and whether calls wait, what every text is searched for, which file holds prices: no ``.env`` decides that, since it may be a
-stranger's (see ``dotenv``). Content capture can only be switched off there: ``full`` is the default, and the
-environment is asked first. For the server's address see ``openobserve_server``."""
+"""Where files are written, how large they grow, how long the exit takes and whether calls wait, what every text is
+searched for, which file holds prices: no ``.env`` decides that, since it may be a stranger's (see ``dotenv``). Content
+capture can only be switched off there: ``full`` is the default, and the environment is asked first. For the server's
+address see ``openobserve_server``.
+"""
 
 
 class Variables:

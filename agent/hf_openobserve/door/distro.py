@@ -1,4 +1,6 @@
-"""The door for ``opentelemetry-instrument``: distro, configurator and hook, all thin. They arm; the agent does the work.
+"""The door for ``opentelemetry-instrument``: distro, configurator and hook, all thin.
+
+They arm; the agent does the work.
 
 The wrapper's loader calls them in the child process, before the program: distro, then configurators, then the
 ``pre_instrument`` hooks, then ``load_instrumentor`` once for each installed instrumentor.
@@ -35,20 +37,24 @@ class OpenObserveDistro(BaseDistro):  # type: ignore[misc]
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
         """Instrument as the stock distro does, at once.
 
-        The client libraries of ``clients.table`` are ours, armed already: four packages use the name ``openai``, and one
-        call must be one span (docs/laws.md#7).
+        The client libraries of ``clients.table`` are ours, armed already: four packages use the name ``openai``, and
+        one call must be one span (docs/laws.md#7).
         """
         if watch_imports.door is not None and entry_point.name not in table.BY_NAME:
             super().load_instrumentor(entry_point, **kwargs)
 
 
 class OpenObserveConfigurator:
-    """The SDK is not configured here: that is the agent's business, at the first span. The loader asks for no base class."""
+    """The SDK is not configured here: that is the agent's business, at the first span.
+
+    The loader asks for no base class.
+    """
 
     def configure(self, **kwargs: Any) -> None:
         """Do nothing, or hand over to another configurator where another distro was asked for.
 
-        The loader comes here then too: for our preselection, or because it found us first and nobody named a configurator.
+        The loader comes here then too: for our preselection, or because it found us first and nobody named a
+        configurator.
         """
         asked_for = os.environ.get("OTEL_PYTHON_CONFIGURATOR") or NAME
         if (os.environ.get("OTEL_PYTHON_DISTRO") or NAME) != NAME and asked_for == NAME:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def select(environ: "MutableMapping[str, str]", argv: "Sequence[str]") -> None:
     """Set the wrapper's selection where the user has not, and hand our bootstrap directory on to grandchildren.
 
-    Nowhere else the agent writes to the environment (docs/laws.md#5). Loaders before 0.63b0 take their own directory off
-    PYTHONPATH, so that a program's children would go dark; ours stays on it. Another distro selected: nothing is changed.
+    Nowhere else the agent writes to the environment (docs/laws.md#5). Loaders before 0.63b0 take their own directory
+    off PYTHONPATH, so that a program's children would go dark; ours stays on it. Another distro selected: nothing is
+    changed.
     """
     if not os.path.basename(argv[0] if argv else "").startswith("opentelemetry-instrument"):
         return

@@ -1,7 +1,8 @@
 """Stage one: wait for an LLM client's import, and replace nothing but what builds or first uses that client.
 
 Everything a process pays that imports no client is here, in ``import_hook`` and in ``clients.table``. What it pays that
-imports one but uses none is in ``clients`` (no OpenTelemetry module is imported before the first client is built or used).
+imports one but uses none is in ``clients`` (no OpenTelemetry module is imported before the first client is built or
+used).
 """
 
 import os
@@ -22,7 +23,10 @@ door: "Optional[str]" = None
 
 
 def arm(through: str, environ: "Mapping[str, str]" = os.environ) -> bool:
-    """Register the triggers, once. ``through`` names the door; True if this call or an earlier one armed the process."""
+    """Register the triggers, once.
+
+    ``through`` names the door; True if this call or an earlier one armed the process.
+    """
     global door
     if door is not None:
         return True

@@ -1,7 +1,7 @@
 """What an answer to a delivery means, as a pure table: status, headers and body in, one verdict out.
 
-The rules are those of OpenObserve (docs/server-contract.md#answers) and of OTLP/HTTP. Only 2xx is success: a redirect is
-not.
+The rules are those of OpenObserve (docs/server-contract.md#answers) and of OTLP/HTTP. Only 2xx is success: a redirect
+is not.
 """
 
 from __future__ import annotations

@@ -210,7 +210,10 @@ class Claim:
         return True
 
     def keep(self, records: List[Record]) -> None:
-        """Only ``records`` remain to be sent. They replace the segment under its name, so that the oldest stay first."""
+        """Only ``records`` remain to be sent.
+
+        They replace the segment under its name, so that the oldest stay first.
+        """
         if {id(record) for record in records} == {id(record) for record in self.records}:
             return
         if records:

@@ -1,4 +1,7 @@
-"""Kernel locks (``flock``). A segment belongs to whoever holds its lock, never to a pid; the lock ends with its holder."""
+"""Kernel locks (``flock``).
+
+A segment belongs to whoever holds its lock, never to a pid; the lock ends with its holder.
+"""
 
 from __future__ import annotations
 

@@ -45,7 +45,10 @@ class MetricsDelivery(Delivery):
             super().failed(verdict)
 
     def is_unwanted(self, verdict: answers.Verdict) -> bool:
-        """True if there is no such path, and nobody has asked for metrics. OpenObserve has it: 404 is a wrong address."""
+        """True if there is no such path, and nobody has asked for metrics.
+
+        OpenObserve has it: 404 is a wrong address.
+        """
         return self.optional and verdict.status in _NO_SUCH_PATH and self.client.destination.kind != "openobserve"
 
     def _report_losses(self, store: Source) -> None:
@@ -81,7 +84,8 @@ class Metering:
         self._unwritten: List[Record] = []
         """Records that the disk has not taken yet."""
         self._may_work = [True]
-        """Empty while a thread is at it. No lock: a fork would have to wait for it, and a greenlet would keep others."""
+        """Empty while a thread is at it. No lock: a fork would have to wait for it, and a greenlet would keep others.
+        """
         self._due_at = time.monotonic() + self._interval_s
         self._look_at = 0.0
 

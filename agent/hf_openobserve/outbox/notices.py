@@ -22,7 +22,10 @@ _OURS = re.compile(r"[0-9a-f]{16}\.said")
 
 
 def is_new(explicit_root: Optional[str], line: str) -> bool:
-    """True for the first process of its group that asks within ``FRESH_S``. Raises OSError where nothing can be written."""
+    """True for the first process of its group that asks within ``FRESH_S``.
+
+    Raises OSError where nothing can be written.
+    """
     root = places.make_root(explicit_root)
     name = hashlib.sha256(f"{_group()} {line}".encode()).hexdigest()[:16] + SUFFIX
     now = time.time()

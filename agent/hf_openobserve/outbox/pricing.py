@@ -88,7 +88,10 @@ class Pricing:
 
 
 def updated_path() -> str:
-    """Where `hf-openobserve prices update` keeps the router's list. Raises ``OutboxUnavailableError``: there is no home."""
+    """Where `hf-openobserve prices update` keeps the router's list.
+
+    Raises ``OutboxUnavailableError``: there is no home.
+    """
     return os.path.join(os.path.dirname(places.default_root()), "prices.json")
 
 

@@ -1,7 +1,7 @@
 """Closes the segment of a process that sends nothing itself, so that ``ship`` beside it can take what is in it.
 
-A process with a destination closes its segment to send it. Without one, calls would wait in it for 511 more, or for the end
-of the process, and after five hours no server takes them.
+A process with a destination closes its segment to send it. Without one, calls would wait in it for 511 more, or for the
+end of the process, and after five hours no server takes them.
 """
 
 from __future__ import annotations

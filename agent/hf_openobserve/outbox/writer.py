@@ -210,7 +210,10 @@ def _is_empty(active: _Active) -> bool:
 
 
 def _write(fd: int, record: bytes, before: int) -> int:
-    """One ``write`` behind so many bytes; the segment's size after it. Raises OSError when the disk does not take all of it."""
+    """One ``write`` behind so many bytes; the segment's size after it.
+
+    Raises OSError when the disk does not take all of it.
+    """
     written = os.write(fd, record)
     if written == len(record):
         return before + written

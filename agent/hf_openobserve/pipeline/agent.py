@@ -1,7 +1,7 @@
 """Stage two: the agent of this process, which owns what is made and wires it together.
 
-Activated by the first client that is built (or the first span of another instrumentor under the wrapper command), on the
-program's thread, outside any import lock. Everything that costs is imported then, not before.
+Activated by the first client that is built (or the first span of another instrumentor under the wrapper command), on
+the program's thread, outside any import lock. Everything that costs is imported then, not before.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Agent:
         """What was made; None before that, and in a process that records nothing."""
         self.forks = Forks(self._lock, self._after_fork_in_child)
         self._decided = False
-        """True once it is known what this process records. An activation that the program interrupts decides nothing."""
+        """True once it is known what this process records. An activation that the program interrupts decides nothing.
+        """
         self._building = False
         self._stepped_back = False
         self._locks: Dict[type, Any] = {}
@@ -212,7 +213,8 @@ class Agent:
     def _lock(self) -> Any:
         """The lock held while something is built or joined: one for each kind of lock that the process has had.
 
-        Once gevent or eventlet has patched ``threading``, a lock from before keeps no greenlet out: all run on one thread.
+        Once gevent or eventlet has patched ``threading``, a lock from before keeps no greenlet out: all run on one
+        thread.
         """
         made = threading.RLock()
         return self._locks.setdefault(type(made), made)
@@ -224,8 +226,8 @@ class Agent:
 def _keep_interruption() -> None:
     """After Ctrl-C the process still ends by SIGINT, as its shell expects.
 
-    The interpreter notes that a KeyboardInterrupt left the main program, and forgets it whenever a string is executed (its
-    ``run_eval_code_obj``), which importing requests does. It is noted again by such an execution that ends so.
+    The interpreter notes that a KeyboardInterrupt left the main program, and forgets it whenever a string is executed
+    (its ``run_eval_code_obj``), which importing requests does. It is noted again by such an execution that ends so.
     """
     if getattr(sys, "last_type", None) is not KeyboardInterrupt or hasattr(sys, "ps1") or sys.flags.inspect:
         return

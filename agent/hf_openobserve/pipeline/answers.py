@@ -1,8 +1,8 @@
 """Where the answers of functions go back: the last moment in which the process is not frozen.
 
-The one module that replaces functions which their libraries do not offer for it: of AWS's runtime client (``awslambdaric``,
-which is also in Lambda's own images) and of uvicorn. Guarded: where a name is missing nothing is replaced, and each call
-waits by itself (``flushing``).
+The one module that replaces functions which their libraries do not offer for it: of AWS's runtime client
+(``awslambdaric``, which is also in Lambda's own images) and of uvicorn. Guarded: where a name is missing nothing is
+replaced, and each call waits by itself (``flushing``).
 """
 
 from __future__ import annotations

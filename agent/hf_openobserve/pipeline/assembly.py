@@ -1,4 +1,7 @@
-"""What records, put together from the settings: outbox, sender, processor, provider. Nothing runs yet, nothing is told of it."""
+"""What records, put together from the settings: outbox, sender, processor, provider.
+
+Nothing runs yet, nothing is told of it.
+"""
 
 from __future__ import annotations
 

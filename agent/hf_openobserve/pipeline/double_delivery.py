@@ -23,8 +23,8 @@ def delivers(provider: Any, endpoint: str) -> bool:
 class UnlessDelivered:
     """A recorder of the spans of ``provider``, silent while that one delivers them to ``endpoint`` itself.
 
-    Asked at each span, and answered anew only when the provider's processors have changed: an application may add its own
-    exporter long after we joined.
+    Asked at each span, and answered anew only when the provider's processors have changed: an application may add its
+    own exporter long after we joined.
     """
 
     def __init__(self, recorder: Any, provider: Any, endpoint: str) -> None:

@@ -90,7 +90,10 @@ class _OnLoop:
 
 
 def _runs_an_event_loop() -> bool:
-    """Whether this thread runs asyncio's loop, or trio's. Both are asked by public functions, where they are imported."""
+    """Whether this thread runs asyncio's loop, or trio's.
+
+    Both are asked by public functions, where they are imported.
+    """
     return any(
         diagnostics.guarded("event loop", is_running, default=True)
         for is_running in (_asyncio(), _trio())

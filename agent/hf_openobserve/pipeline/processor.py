@@ -1,7 +1,7 @@
 """The span processor: the way of an ended span, on the thread that ended it, to the disk.
 
-read -> columns -> privacy -> encode -> append. No network, no lock held across I/O but an append's (docs/laws.md#2), and
-no exception that reaches the application (docs/laws.md#1).
+read -> columns -> privacy -> encode -> append. No network, no lock held across I/O but an append's (docs/laws.md#2),
+and no exception that reaches the application (docs/laws.md#1).
 """
 
 from __future__ import annotations
@@ -172,7 +172,10 @@ class RecordingProcessor(SpanProcessor):
             self.memory.append(start_unix_nano, payload)
 
     def _fall_back(self, error: OSError) -> None:
-        """The disk stopped taking spans: for now they wait in memory. Made once, for all threads, and the sender is told."""
+        """The disk stopped taking spans: for now they wait in memory.
+
+        Made once, for all threads, and the sender is told.
+        """
         from hf_openobserve.outbox.memory import MemoryStore
 
         with self._falling_back:
@@ -186,7 +189,10 @@ class RecordingProcessor(SpanProcessor):
                     self.sender.delivery.also_from(self.memory)
 
     def shutdown(self) -> None:
-        """One bounded attempt to deliver what waits (docs/laws.md#4). What waits in memory goes to the disk if it can."""
+        """One bounded attempt to deliver what waits (docs/laws.md#4).
+
+        What waits in memory goes to the disk if it can.
+        """
         if self.metering is not None:
             diagnostics.guarded("on_end", self._finish_interrupted)
             diagnostics.guarded("metrics", self.metering.write)
@@ -244,7 +250,10 @@ class JoinedProcessor(SpanProcessor):
         """Nothing."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Record the span if a client's instrumentor made it. A framework's span around it would count the call twice."""
+        """Record the span if a client's instrumentor made it.
+
+        A framework's span around it would count the call twice.
+        """
         if _is_call(span):
             self._recorder.on_end(span)
 

@@ -1,7 +1,7 @@
 """Our TracerProvider, and how it lives beside the application's (docs/laws.md#7).
 
-``build`` makes the SDK's provider. ``ResolvingTracerProvider`` stands for "the application's provider if it has set one,
-else ours", decided anew at each span. ``become_global`` hands that out under the wrapper command.
+``build`` makes the SDK's provider. ``ResolvingTracerProvider`` stands for "the application's provider if it has set
+one, else ours", decided anew at each span. ``become_global`` hands that out under the wrapper command.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ _original_set_tracer_provider = trace.set_tracer_provider
 
 
 def build(processor: SpanProcessor) -> TracerProvider:
-    """The SDK's provider with our resource, and sampler, limits and ids as ``OTEL_*`` says. Exit is our own business."""
+    """The SDK's provider with our resource, and sampler, limits and ids as ``OTEL_*`` says.
+
+    Exit is our own business.
+    """
     from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 
     from hf_openobserve.pipeline import resource
@@ -34,7 +37,8 @@ def build(processor: SpanProcessor) -> TracerProvider:
 
     class AgentTracerProvider(TracerProvider):
         is_read_by_others = False
-        """True once somebody has added a processor of their own: then our own spans say all that OpenInference's would."""
+        """True once somebody has added a processor of their own: then our own spans say all that OpenInference's would.
+        """
 
         def add_span_processor(self, span_processor: SpanProcessor) -> None:
             self.is_read_by_others = self.is_read_by_others or span_processor is not processor
@@ -174,8 +178,8 @@ class _ResolvingTracer(trace.Tracer):
 class _ResolvingContext:
     """What ``start_as_current_span`` returns: a context manager, and a decorator of functions, sync and async.
 
-    Nothing is resolved before it is entered: a function decorated when its module was imported is traced by the provider
-    of the time it is called. The API does the same with a decorator that is private.
+    Nothing is resolved before it is entered: a function decorated when its module was imported is traced by the
+    provider of the time it is called. The API does the same with a decorator that is private.
     """
 
     def __init__(self, tracer: _ResolvingTracer, args: Any, kwargs: Any) -> None:

@@ -86,7 +86,10 @@ class SpanReader:
 
 
 def _copied(attributes: Any) -> Dict[str, Any]:
-    """A dictionary of our own. ``copy`` of the SDK's mapping copies its dictionary: half the cost of reading it item by item."""
+    """A dictionary of our own.
+
+    ``copy`` of the SDK's mapping copies its dictionary: half the cost of reading it item by item.
+    """
     try:
         copied = attributes.copy()
     except Exception:  # noqa: BLE001 - None, or a mapping of another kind

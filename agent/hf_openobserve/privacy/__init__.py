@@ -1,7 +1,8 @@
 """The last stage before a record is encoded: what it lets through reaches the disk and the server. Pure.
 
-Always: secrets are masked; base64 media and embedding vectors become type, size and digest. On demand: content is removed,
-all of it (``OPENOBSERVE_HF_CAPTURE_CONTENT=none``) or what ``OPENINFERENCE_HIDE_*`` names, on any span, by attribute name.
+Always: secrets are masked; base64 media and embedding vectors become type, size and digest. On demand: content is
+removed, all of it (``OPENOBSERVE_HF_CAPTURE_CONTENT=none``) or what ``OPENINFERENCE_HIDE_*`` names, on any span, by
+attribute name.
 """
 
 from __future__ import annotations
@@ -54,11 +55,13 @@ class Policy(NamedTuple):
 def build_policy(
     *, capture_content: bool, environ: Mapping[str, str], secrets: Iterable[str] = (), pattern: str = ""
 ) -> Policy:
-    """The policy of this process. ``secrets`` are those of ``Settings``; of the application's, placeholders are left out.
+    """The policy of this process.
 
-    A hide variable counts when it is ``true`` in any case, as in OpenInference, and also as ``1``, ``yes`` or ``on``, which
-    OpenInference warns about and ignores: whoever wrote that wants the content hidden. Secrets are also looked for as
-    JSON, ``repr`` and URLs would write them. ``pattern`` is the user's own, a regular expression or nothing.
+    ``secrets`` are those of ``Settings``; of the application's, placeholders are left out.
+
+    A hide variable counts when it is ``true`` in any case, as in OpenInference, and also as ``1``, ``yes`` or ``on``,
+    which OpenInference warns about and ignores: whoever wrote that wants the content hidden. Secrets are also looked
+    for as JSON, ``repr`` and URLs would write them. ``pattern`` is the user's own, a regular expression or nothing.
     """
     hide = frozenset(
         name
@@ -174,7 +177,10 @@ def _cut(text: str, longest: int, policy: Policy) -> Tuple[str, int]:
 
 
 def _may_change(texts: List[str], policy: Policy) -> bool:
-    """Whether any of them may have to be cleaned. They are looked through as one: there are dozens, and rarely a secret in any."""
+    """Whether any of them may have to be cleaned.
+
+    They are looked through as one: there are dozens, and rarely a secret in any.
+    """
     if policy.patterns or sum(map(len, texts)) > _TOGETHER:
         return True
     joined = "\0".join(texts)

@@ -1,8 +1,8 @@
 """What is left of a record when content is hidden: all of it, or what ``OPENINFERENCE_HIDE_*`` names.
 
-An attribute is judged by its name. Of names that are known to carry content, what is hidden goes; of other names under the
-namespaces of LLM tools, only numbers and labels stay, since nobody can say which text they hold. Hidden attributes are
-removed, not replaced: the server estimates tokens from any input text, also from ``__REDACTED__``.
+An attribute is judged by its name. Of names that are known to carry content, what is hidden goes; of other names under
+the namespaces of LLM tools, only numbers and labels stay, since nobody can say which text they hold. Hidden attributes
+are removed, not replaced: the server estimates tokens from any input text, also from ``__REDACTED__``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _TEXT = _PROMPT | _OUT | {"CHOICES"}
 _IN_ERRORS = _TEXT | _words(
     "LLM_TOOLS EMBEDDINGS_TEXT RETRIEVAL_DOCUMENTS INPUT_IMAGES LLM_INVOCATION_PARAMETERS",
 )
-"""With one of these hidden, what errors say goes: servers echo what they were sent, and stack traces show source lines."""
+"""With one of these hidden, what errors say goes: servers echo what they were sent, and stack traces show source lines.
+"""
 
 
 def hide(record: SpanRecord, hidden: FrozenSet[str]) -> None:
@@ -256,8 +257,8 @@ def _error_left(attributes: Mapping[str, Any]) -> Dict[str, Any]:
 def _frames(stack: str, message: str) -> str:
     """The ``File`` lines of a Python stack trace: no source line, no exception text.
 
-    A text that quotes a traceback must not pass for one: frames count only from a ``Traceback`` header to the first line
-    that is not indented (with it the exception's text begins), and a message of several lines is cut out before.
+    A text that quotes a traceback must not pass for one: frames count only from a ``Traceback`` header to the first
+    line that is not indented (with it the exception's text begins), and a message of several lines is cut out before.
     """
     if "\n" in message:
         stack = stack.replace(message, "")
@@ -325,7 +326,10 @@ _IMAGE_MEMBERS = _OUTLINE | _words("image_url image url uri detail file_id conte
 
 
 def _outline(value: Any) -> Any:
-    """Messages, or one, or a part of one, without text: roles, types, names, ids and images. An allow-list, not a search."""
+    """Messages, or one, or a part of one, without text: roles, types, names, ids and images.
+
+    An allow-list, not a search.
+    """
     if isinstance(value, (list, tuple)):
         return [_outline(item) for item in value]
     if not isinstance(value, dict):
@@ -376,7 +380,10 @@ _WORD_PARAMETERS = _words(
 
 
 def _holds_no_prompt(name: str, value: Any) -> bool:
-    """Whether a parameter is a number, or a word that chooses. Images, speech and others have their prompt among them."""
+    """Whether a parameter is a number, or a word that chooses.
+
+    Images, speech and others have their prompt among them.
+    """
     words = value if name == "encoding_formats" and isinstance(value, (list, tuple)) else (value,)
     return _is_number(value) or (name in _WORD_PARAMETERS and all(map(_is_word, words)))
 

@@ -1,7 +1,7 @@
 """Texts too long for a row: their beginning and their end stay, with a mark between. What is cut away is not searched.
 
-A text is cut before it is masked, since to mask 20 MB would take longer than the call. Around each cut it is masked first: half a
-secret has no form any more.
+A text is cut before it is masked, since to mask 20 MB would take longer than the call. Around each cut it is masked
+first: half a secret has no form any more.
 """
 
 from __future__ import annotations

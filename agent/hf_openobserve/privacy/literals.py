@@ -50,7 +50,8 @@ _clients: WeakSet[Any] = WeakSet()
 def is_worth_masking(text: str) -> bool:
     """Whether a value can only be a secret: no placeholder, and no word that stands in ordinary text.
 
-    A letters-only value has to be long; a shorter one needs a digit or a sign among its letters; digits alone are a number.
+    A letters-only value has to be long; a shorter one needs a digit or a sign among its letters; digits alone are a
+    number.
     """
     if not SHORTEST <= len(text) <= _LONGEST or len(set(text)) < 4:
         return False

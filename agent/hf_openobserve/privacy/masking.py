@@ -1,4 +1,7 @@
-"""Texts without secrets: literal ones, those that have a form, and what the user's own patterns find. Idempotent, linear."""
+"""Texts without secrets: literal ones, those that have a form, and what the user's own patterns find.
+
+Idempotent, linear.
+"""
 
 from __future__ import annotations
 

@@ -44,7 +44,9 @@ _HEADS = tuple(
 _BLOCK = 256
 _BLOCK_OF_RUN = re.compile(f"[A-Za-z0-9+/_-]{{{_BLOCK}}}")
 _RUN = re.compile(f"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{{{2 * _BLOCK},}}={{0,2}}")
-"""Base64 that nothing announces. A run of 512 covers an aligned block of 256: only where one is found, ``_RUN`` is tried."""
+"""Base64 that nothing announces. A run of 512 covers an aligned block of 256: only where one is found, ``_RUN`` is
+tried.
+"""
 
 
 def found(texts: str) -> bool:

@@ -1,7 +1,7 @@
 """Values that their name betrays: ``password=``, ``"api_key": "..."``, ``x-api-key: ...``, ``?sig=`` of a URL. Pure.
 
-The name alone is not enough. Code, schemas, translations and prose are full of ``password`` and ``token``, so a value has to
-look like one: ``password = input()``, ``"password": {"type": "string"}`` and ``api_key=settings.api_key`` stay.
+The name alone is not enough. Code, schemas, translations and prose are full of ``password`` and ``token``, so a value
+has to look like one: ``password = input()``, ``"password": {"type": "string"}`` and ``api_key=settings.api_key`` stay.
 """
 
 from __future__ import annotations
@@ -296,4 +296,6 @@ RULES: Tuple[Rule, ...] = (
     Rule("c", f"c(?=ret)ret{_NAME_ENDS}", _judge, any_case=True),
     Rule("=", "=(?<=se=|al=|ls=|de=|ig=|re=|ss=|wt=|id=|on=|th=|as=|cy=)", _judge_before, any_case=True),
 )
-"""By the ends of names: ``key``, ``token``, ``cookie``, ``password``, ``pwd``, ``secret``; of others only with an equals sign."""
+"""By the ends of names: ``key``, ``token``, ``cookie``, ``password``, ``pwd``, ``secret``; of others only with an
+equals sign.
+"""

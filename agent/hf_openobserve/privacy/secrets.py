@@ -231,7 +231,10 @@ _SEPARATED = words(
 
 
 def _issued(text: str, start: int, end: int) -> Span:
-    """A key with its issuer's prefix: as long as they are, or with a digit among its letters. A long identifier is none."""
+    """A key with its issuer's prefix: as long as they are, or with a digit among its letters.
+
+    A long identifier is none.
+    """
     separator, begin = text[start:end], end
     head = text[max(0, end - 20) : end]
     if not head.endswith(_PREFIXES[separator]):
@@ -290,7 +293,8 @@ def _is_camel_case(word: str) -> bool:
     return re.fullmatch("(?:[A-Z]?[a-z]{2,}|[A-Z]{2,5})+", word) is not None
 
 
-# ------------------------------------------------------------------------------------------------ keys without separator
+# ------------------------------------------------------------------------------------------------ keys without
+# separator
 
 
 def _rest(pattern: str, *prefixes: str) -> Judge:
@@ -439,8 +443,8 @@ _USERINFO = re.compile(
     r"(?:(?::(?:\\*/){2})(?:[^\s\0/?\"'<>\\:@]*:[^\s\0/?\"'<>\\]*|[^\s\0/?\"'<>\\]{20,})"
     r"|%3A%2F%2F[^\s\0%]*%3A(?:[^\s\0%\"'<>\\]|%(?!2F|3F|40))*)(?=@|%40)"
 )
-"""user:password@, and a lone user of 20 characters or more: a token. ``git@`` stays. The password may hold anything but what
-ends a URL: an @ or a # left unquoted makes it no less a secret.
+"""user:password@, and a lone user of 20 characters or more: a token. ``git@`` stays. The password may hold anything but
+what ends a URL: an @ or a # left unquoted makes it no less a secret.
 """
 _ROOT = re.compile(r":(?:\\*/){2}|%3A%2F%2F")
 

@@ -15,7 +15,8 @@ from hf_openobserve.process.packages import Package, Packages, normal
 
 AGENT = "hf-openobserve"
 FOR_COMMANDS = ("click", "python-dotenv", "rich")
-"""Requirements of the agent's that no activation imports; but for a ``.env``, which has been read before this is asked."""
+"""Requirements of the agent's that no activation imports; but for a ``.env``, which has been read before this is asked.
+"""
 FOR_ANOTHER_DISTRO = ("opentelemetry-distro", "opentelemetry-exporter-otlp-proto-http")
 """Those that neither imports: a bundle does not have them."""
 

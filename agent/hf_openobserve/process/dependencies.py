@@ -1,6 +1,7 @@
 """Where the packages are that the agent needs, and how a process gets to them: last on ``sys.path`` (docs/laws.md#6).
 
-Installed by pip they are where the agent is. A bundle (docs/bundle.md) has a directory of them for each Python and platform.
+Installed by pip they are where the agent is. A bundle (docs/bundle.md) has a directory of them for each Python and
+platform.
 """
 
 from __future__ import annotations
@@ -68,7 +69,10 @@ def sets() -> List[Tuple[str, ...]]:
 
 
 def reach(directories: Sequence[str] = ()) -> None:
-    """See to it that these stand at the end of ``sys.path``, unless they are on it. Nothing given: the agent's directory."""
+    """See to it that these stand at the end of ``sys.path``, unless they are on it.
+
+    Nothing given: the agent's directory.
+    """
     leave_path()
     known = {os.path.realpath(entry or os.curdir) for entry in sys.path}
     reached.extend(entry for entry in directories or (directory(),) if os.path.realpath(entry) not in known)

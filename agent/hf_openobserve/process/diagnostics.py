@@ -1,7 +1,8 @@
 """What the agent says, and the boundary that keeps its own errors from the application.
 
 No exception of the agent's reaches the program (docs/laws.md#1). One line, once, on stderr (docs/laws.md#9), when
-configuration is wrong or data is lost; otherwise not a byte. The ``logging`` module is not used: it belongs to the host.
+configuration is wrong or data is lost; otherwise not a byte. The ``logging`` module is not used: it belongs to the
+host.
 """
 
 from __future__ import annotations

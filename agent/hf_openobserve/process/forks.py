@@ -24,7 +24,8 @@ _TIMEOUT_S = 2.0
 class Forks:
     """Follows the forks of this process: before anything is built the lock of activation, then the pipeline, too.
 
-    activation_lock: returns the lock held while something is built. activation_in_child: gives the child one of its own.
+    activation_lock: returns the lock held while something is built. activation_in_child: gives the child one of its
+    own.
     """
 
     def __init__(self, activation_lock: Callable[[], Any], activation_in_child: Callable[[], None]) -> None:
@@ -58,8 +59,9 @@ class Forks:
     def _hold_still(self) -> None:
         """Take every lock that a child would inherit locked for good, and wait for each of them no longer than bounded.
 
-        Not those of gevent and eventlet. One that switched to another greenlet here, which forks as well, would leave that
-        one waiting for ever on a lock that a fork hook of the standard library holds. What they guard switches nowhere.
+        Not those of gevent and eventlet. One that switched to another greenlet here, which forks as well, would leave
+        that one waiting for ever on a lock that a fork hook of the standard library holds. What they guard switches
+        nowhere.
         """
         held = self._held.setdefault(threading.get_ident(), [])
         for lock in self._locks():

@@ -1,10 +1,12 @@
 """Keep off the application's log what OpenInference and OpenTelemetry say there of calls that only we trace.
 
-Whoever configures logging, and be it by ``logging.basicConfig()``, would have tracebacks of a library that the program does
-not use. Nothing is wrong with the program, and it can do nothing about them. They are debug output of ours, no more.
+Whoever configures logging, and be it by ``logging.basicConfig()``, would have tracebacks of a library that the program
+does not use. Nothing is wrong with the program, and it can do nothing about them. They are debug output of ours, no
+more.
 
-``loop.close()``, the garbage collector or ``coroutine.close()``, for one, end a pending call where its context cannot be left
-any more: OpenInference makes its span current for the time of a call, and OpenTelemetry logs an error for each such call.
+``loop.close()``, the garbage collector or ``coroutine.close()``, for one, end a pending call where its context cannot
+be left any more: OpenInference makes its span current for the time of a call, and OpenTelemetry logs an error for each
+such call.
 """
 
 from __future__ import annotations

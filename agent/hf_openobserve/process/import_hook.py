@@ -1,9 +1,9 @@
 """Import hook: calls back each time a named module has been imported, and costs nothing for every other import.
 
-A ``sys.meta_path`` finder asks the other finders and shadows ``exec_module`` on the loader it gets; the shadow goes when
-it fires, and comes back with the loader of the next import: after ``importlib.reload``, or where a program has dropped the
-module from ``sys.modules``. Of the standard library it imports only what a starting interpreter has loaded already
-(docs/laws.md#2).
+A ``sys.meta_path`` finder asks the other finders and shadows ``exec_module`` on the loader it gets; the shadow goes
+when it fires, and comes back with the loader of the next import: after ``importlib.reload``, or where a program has
+dropped the module from ``sys.modules``. Of the standard library it imports only what a starting interpreter has loaded
+already (docs/laws.md#2).
 """
 
 import sys
@@ -26,10 +26,10 @@ _DEEPEST = 2
 def on_import(name: str, callback: "Callback") -> None:
     """Call ``callback(module)`` right after each import of ``name``, and at once if it has been imported.
 
-    The callback runs on the importing thread, inside that import: it should be short, and import little. Its own exceptions
-    are swallowed. A module in the middle of its import counts as not imported, and fires at its next one. An import that
-    fails does not fire; a later one that succeeds does. A reloaded module may hold what it held before: a callback must
-    not mind to be called again for that.
+    The callback runs on the importing thread, inside that import: it should be short, and import little. Its own
+    exceptions are swallowed. A module in the middle of its import counts as not imported, and fires at its next one. An
+    import that fails does not fire; a later one that succeeds does. A reloaded module may hold what it held before: a
+    callback must not mind to be called again for that.
     """
     waiting = _callbacks.setdefault(name, [])
     if callback not in waiting:

@@ -1,4 +1,7 @@
-"""Which distribution a process has, or would import, of a name: its own first, then the agent's. By metadata; nothing is imported."""
+"""Which distribution a process has, or would import, of a name: its own first, then the agent's.
+
+By metadata; nothing is imported.
+"""
 
 from __future__ import annotations
 

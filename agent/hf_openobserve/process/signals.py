@@ -15,8 +15,8 @@ _Handler = Callable[[int, Any], Any]
 def handled_after() -> Iterator[None]:
     """Signals for which the program has a handler are handled when the block ends, and what the handler raises passes.
 
-    Within, the import system would lose an exception: it takes an OSError for a file that is not there, and the callbacks
-    of its locks can raise nothing. A signal without a handler does at once what it does without us.
+    Within, the import system would lose an exception: it takes an OSError for a file that is not there, and the
+    callbacks of its locks can raise nothing. A signal without a handler does at once what it does without us.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
@@ -75,7 +75,10 @@ class _StandIn:
             signal.signal(number, self)
 
     def end(self) -> None:
-        """Put the handlers back. What came is pending until this thread takes signals again, as if it had come to it."""
+        """Put the handlers back.
+
+        What came is pending until this thread takes signals again, as if it had come to it.
+        """
         self._send_again()
         self._waits = False
         self._send_again()  # what came between the last look and the end

@@ -1,8 +1,10 @@
-"""From what the instrumentation says of a call to the columns OpenObserve shows. Pure: a finished span in, the same out.
+"""From what the instrumentation says of a call to the columns OpenObserve shows.
 
-``STAGES`` is the whole program: each stage takes the call under work and fills in attributes. The promised columns stand
-in the README; the GenAI names are OpenTelemetry's semantic conventions, the ``llm.*`` ones OpenInference's and the six
-that servers from 0.91 on no longer derive themselves. Sent for such a server; for an older one the sender takes
+Pure: a finished span in, the same out.
+
+``STAGES`` is the whole program: each stage takes the call under work and fills in attributes. The promised columns
+stand in the README; the GenAI names are OpenTelemetry's semantic conventions, the ``llm.*`` ones OpenInference's and
+the six that servers from 0.91 on no longer derive themselves. Sent for such a server; for an older one the sender takes
 ``llm.usage.tokens.*`` out again.
 """
 
@@ -41,7 +43,9 @@ OPERATIONS = {
 """``gen_ai.operation.name`` by the span's name, ours or OpenInference's, which is the response's class."""
 
 OBSERVATION_TYPES = {"LLM": "GENERATION", "EMBEDDING": "EMBEDDING"}
-"""``llm.observation.type`` as servers before 0.91 derived it, by ``openinference.span.kind``, of calls that count tokens."""
+"""``llm.observation.type`` as servers before 0.91 derived it, by ``openinference.span.kind``, of calls that count
+tokens.
+"""
 
 LONGEST_ID = 512
 """Characters of what a request names a user or a session by; a longer text is none."""
@@ -138,7 +142,8 @@ def _course(work: Work) -> None:
         attributes["hf.last_attempt.duration"] = (record.end_time_unix_nano - facts.last_attempt) / 1e9
     first_chunk = attributes.get("gen_ai.response.time_to_first_chunk")
     if isinstance(first_chunk, (int, float)):
-        # The server's page reads its time to first token from this name alone, spelled so, in microseconds of the epoch.
+        # The server's page reads its time to first token from this name alone, spelled so, in microseconds of the
+        # epoch.
         attributes["gen_ai_completion_start_time"] = int(record.start_time_unix_nano / 1e3 + first_chunk * 1e6)
 
 
@@ -182,8 +187,9 @@ def provider_name(host: str, otherwise: str = "openai") -> str:
 
 
 _NAMING = frozenset(("user", "safety_identifier", "metadata", "conversation", "prompt_cache_key"))
-"""Members of a request that say whose it is. ``prompt_cache_key`` comes last: clients take the session's id for it, and some
-one key for all users of a prompt."""
+"""Members of a request that say whose it is. ``prompt_cache_key`` comes last: clients take the session's id for it, and
+some one key for all users of a prompt.
+"""
 
 
 def _asker(work: Work) -> None:
@@ -324,7 +330,10 @@ def _request_parameters(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _response_body(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The answer, parsed. Not for embeddings with known usage: their vectors are most of the text, and of no use here."""
+    """The answer, parsed.
+
+    Not for embeddings with known usage: their vectors are most of the text, and of no use here.
+    """
     if attributes.get("openinference.span.kind") == "EMBEDDING" and "llm.token_count.prompt" in attributes:
         return {}
     return json_object(attributes.get("output.value"))

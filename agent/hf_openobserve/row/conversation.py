@@ -1,4 +1,6 @@
-"""The conversation of a call as ``[{role, content}]``, from the attributes of a span that no call of ours is known of. Pure.
+"""The conversation of a call as ``[{role, content}]``, from the attributes of a span that no call of ours is known of.
+
+Pure.
 
 Forms that are read: OpenInference's indexed attributes (old and new), older instrumentors', and the GenAI conventions'
 ``parts``. Content is text wherever it can be, as in ``wire.bodies``, which reads request and answer bodies.
@@ -53,7 +55,10 @@ def unflatten(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @functools.lru_cache(maxsize=1024)
 def _way(key: str) -> Tuple[str, ...]:
-    """From the root of the tree to an attribute's value; empty for one that is not indexed. The same names come with every span."""
+    """From the root of the tree to an attribute's value; empty for one that is not indexed.
+
+    The same names come with every span.
+    """
     if not key.startswith(PREFIXES):
         return ()
     first, second, *rest = key.split(".", _DEEPEST)

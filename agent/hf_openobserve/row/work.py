@@ -10,7 +10,10 @@ from hf_openobserve.wire.apis import Api
 
 
 class CallFacts(NamedTuple):
-    """What was seen of a call beside its span. ``host`` and ``port`` are the server's, times nanoseconds since the epoch."""
+    """What was seen of a call beside its span.
+
+    ``host`` and ``port`` are the server's, times nanoseconds since the epoch.
+    """
 
     host: str = ""
     port: Optional[int] = None

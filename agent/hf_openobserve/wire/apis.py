@@ -1,6 +1,7 @@
 """The APIs of OpenAI's that a model answers: how a row of each is called. Pure.
 
-``operation`` is OpenTelemetry's ``gen_ai.operation.name`` where it has a value for it, ``kind`` is OpenInference's span kind.
+``operation`` is OpenTelemetry's ``gen_ai.operation.name`` where it has a value for it, ``kind`` is OpenInference's span
+kind.
 """
 
 from __future__ import annotations

@@ -42,7 +42,10 @@ def sent(body: Mapping[str, Any]) -> List[Message]:
 
 
 def sent_as_json(body: Mapping[str, Any]) -> Optional[str]:
-    """The messages of a chat as JSON, where the request itself has them as a row does: a role and a text each. Else None."""
+    """The messages of a chat as JSON, where the request itself has them as a row does: a role and a text each.
+
+    Else None.
+    """
     messages = body.get("messages")
     if type(messages) is not list or not messages or "instructions" in body:
         return None

@@ -1,7 +1,8 @@
 """A streamed answer, put together again: chunks or events in, the body that the answer would have been out. Pure.
 
-One accumulator for every client and every way to read: openai's models, huggingface_hub's objects and plain dictionaries of
-the chat and completions APIs, events of the Responses, images and audio APIs, and Text Generation Inference's tokens.
+One accumulator for every client and every way to read: openai's models, huggingface_hub's objects and plain
+dictionaries of the chat and completions APIs, events of the Responses, images and audio APIs, and Text Generation
+Inference's tokens.
 """
 
 from __future__ import annotations
@@ -220,9 +221,10 @@ class _Choice:
 class ToolCalls:
     """The tool calls of one streamed message, told apart as servers really send them.
 
-    A call is known by its id; where a piece has none, by its index; where it has neither, it belongs to the call before it,
-    unless it names a function. Ollama numbers all calls 0 and tells them apart by id, TGI sends an object for a list and
-    for the arguments: https://github.com/ollama/ollama/issues/7881, https://github.com/huggingface/text-generation-inference/issues/2864
+    A call is known by its id; where a piece has none, by its index; where it has neither, it belongs to the call before
+    it, unless it names a function. Ollama numbers all calls 0 and tells them apart by id, TGI sends an object for a
+    list and for the arguments: https://github.com/ollama/ollama/issues/7881,
+    https://github.com/huggingface/text-generation-inference/issues/2864
     """
 
     def __init__(self) -> None:
@@ -302,7 +304,10 @@ def _built_call(call: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 class _Events:
-    """Events with a ``type``. The last whole response wins; what was cut off is put together from its items and deltas."""
+    """Events with a ``type``.
+
+    The last whole response wins; what was cut off is put together from its items and deltas.
+    """
 
     def __init__(self) -> None:
         self.error: Any = None

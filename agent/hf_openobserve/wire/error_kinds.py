@@ -48,7 +48,9 @@ class _Rule(NamedTuple):
     words: str
     codes: FrozenSet[str] = frozenset()
     statuses: Optional[FrozenSet[Optional[int]]] = None
-    """Where the rule holds; None is everywhere. Among them, None is an error without a status: of a stream, or a client."""
+    """Where the rule holds; None is everywhere. Among them, None is an error without a status: of a stream, or a
+    client.
+    """
 
 
 _HIDDEN: FrozenSet[Optional[int]] = frozenset({None, 401, 403, 404})
@@ -157,8 +159,8 @@ _RULES = (
         frozenset({None, 500, 502, 503}),
     ),
 )
-"""The first that fits says the kind: a used-up budget before a limit of the pace, an overload before the pace, the pace before
-the size of a prompt. Providers send any of them with 429 or 400, and the sentence knows better than the status.
+"""The first that fits says the kind: a used-up budget before a limit of the pace, an overload before the pace, the pace
+before the size of a prompt. Providers send any of them with 429 or 400, and the sentence knows better than the status.
 """
 
 _BY_STATUS = {
@@ -195,8 +197,8 @@ def kind_of(
 ) -> Optional[str]:
     """The kind of error that a server tells of.
 
-    status_code: HTTP's, or what an error inside a stream gives as its own. codes: the body's ``code``, ``type`` and their
-    relatives, in lower case. url: the request's, or its path. streaming: the answer had begun.
+    status_code: HTTP's, or what an error inside a stream gives as its own. codes: the body's ``code``, ``type`` and
+    their relatives, in lower case. url: the request's, or its path. streaming: the answer had begun.
     """
     said, given = sentence[:SEARCHED].lower(), frozenset(codes)
     for rule in _RULES:

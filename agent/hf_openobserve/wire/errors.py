@@ -1,7 +1,8 @@
 """What an exception of a call says: its type, its kind out of a closed list, and the server's sentence. Pure.
 
-Clients and HTTP libraries are known by the names of their classes, so none is imported: openai 1.66 to 3.x, huggingface_hub
-0.30 to 2.x, and httpx, httpx2, requests and aiohttp beneath them. docs/errors.md says of each kind what to do about it.
+Clients and HTTP libraries are known by the names of their classes, so none is imported: openai 1.66 to 3.x,
+huggingface_hub 0.30 to 2.x, and httpx, httpx2, requests and aiohttp beneath them. docs/errors.md says of each kind what
+to do about it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ _LONGEST = 1000
 
 
 class Failure(NamedTuple):
-    """``kind`` is of ``KINDS``, or None where none fits honestly. ``headers`` are the answer's, None when there was none."""
+    """``kind`` is of ``KINDS``, or None where none fits honestly.
+
+    ``headers`` are the answer's, None when there was none.
+    """
 
     error_type: str
     message: str

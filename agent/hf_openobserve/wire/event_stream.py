@@ -1,9 +1,10 @@
 """A server's event stream as it passes: looked at, and without what only our question for the usage has brought. Pure.
 
 By the API's definition ``stream_options.include_usage`` brings one event with ``choices: []`` and the usage, and
-``"usage": null`` on every other event. Groq has the usage on the last event with an answer, beside its own (``x_groq``),
-which comes unasked. llama.cpp moves its ``timings`` from the last event with an answer to the one with the usage. All else
-passes byte for byte, so whoever reads the stream, parsed or not, sees what would have come without the option.
+``"usage": null`` on every other event. Groq has the usage on the last event with an answer, beside its own
+(``x_groq``), which comes unasked. llama.cpp moves its ``timings`` from the last event with an answer to the one with
+the usage. All else passes byte for byte, so whoever reads the stream, parsed or not, sees what would have come without
+the option.
 """
 
 from __future__ import annotations
@@ -91,10 +92,10 @@ class EventStream:
 class UsageHidden(EventStream):
     """The same of a stream that was asked for its usage.
 
-    sent_unasked: the event of usage alone would have come without the option too, and passes.
-    holds: keep the last event with an answer until the next one has come, so that what belongs to it can be given back.
-    tell: called once with ``moved``, when the event of usage alone has come, or the end without one: whether it had members
-    that were not its own.
+    sent_unasked: the event of usage alone would have come without the option too, and passes. holds: keep the last
+    event with an answer until the next one has come, so that what belongs to it can be given back. tell: called once
+    with ``moved``, when the event of usage alone has come, or the end without one: whether it had members that were not
+    its own.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
 """Who offers an OpenAI-compatible API, by the host of its address or by the headers of a gateway's answer. Pure.
 
-Names: ``gen_ai.provider.name`` is the GenAI conventions' where they know the provider, ``llm.provider`` OpenInference's;
-each has its own name where they do not. Hugging Face's hosts are not here: ``routing`` and ``columns`` know more of them.
+Names: ``gen_ai.provider.name`` is the GenAI conventions' where they know the provider, ``llm.provider``
+OpenInference's; each has its own name where they do not. Hugging Face's hosts are not here: ``routing`` and ``columns``
+know more of them.
 """
 
 from __future__ import annotations

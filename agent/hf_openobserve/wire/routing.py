@@ -172,7 +172,10 @@ def response_attributes(headers: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def limit_attributes(headers: Mapping[str, Any]) -> Dict[str, Any]:
-    """When to come again, in seconds, and the provider's limits in its own words, where an answer tells. Names are lower case."""
+    """When to come again, in seconds, and the provider's limits in its own words, where an answer tells.
+
+    Names are lower case.
+    """
     attributes = retry_after(headers)
     for name in RATE_LIMITS if any(name.startswith("x-ratelimit-") for name in headers) else ():
         value = headers.get("x-ratelimit-" + name)

@@ -1,7 +1,7 @@
 """How long the server itself took for a call, by its answer: ``hf.server.*``, in seconds. Pure.
 
-Beside the duration that the client sees they tell a slow model from a slow network. Servers say it in milliseconds or in
-seconds, in headers or in the body: each place has its own unit, and what is no number there is no column.
+Beside the duration that the client sees they tell a slow model from a slow network. Servers say it in milliseconds or
+in seconds, in headers or in the body: each place has its own unit, and what is no number there is no column.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ _TGI_HEADERS = {
     "x-inference-time": "hf.server.inference_time",
     "x-time-per-token": "hf.server.time_per_token",
 }
-"""Text Generation Inference's, and its sister's for embeddings, in milliseconds. The last but one marks them as theirs."""
+"""Text Generation Inference's, and its sister's for embeddings, in milliseconds. The last but one marks them as theirs.
+"""
 
 MEMBERS = ("timings", "sla_metrics", "time_info")
-"""Members of an answer that say it: llama.cpp's, Novita's, Cerebras'. In a stream they stand on one chunk, of late ones."""
+"""Members of an answer that say it: llama.cpp's, Novita's, Cerebras'. In a stream they stand on one chunk, of late
+ones.
+"""
 
 _SECONDS, _MILLISECONDS = 1.0, 1e3
 

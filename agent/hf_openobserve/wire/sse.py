@@ -1,6 +1,7 @@
 """Server-sent events, by the rules of https://html.spec.whatwg.org/multipage/server-sent-events.html alone. Pure.
 
-A line ends with CR, LF or CRLF and with nothing else: U+2028 and its like are text, which ``str.splitlines`` does not know.
+A line ends with CR, LF or CRLF and with nothing else: U+2028 and its like are text, which ``str.splitlines`` does not
+know.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import List, Tuple
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|(?<=\r)\r|\r(?=[^\n]))")
-"""A line's end and an empty line. A CR that comes last may be half of CRLF: behind a lone CR it is not taken for that."""
+"""A line's end and an empty line. A CR that comes last may be half of CRLF: behind a lone CR it is not taken for that.
+"""
 
 
 def split(data: bytes) -> Tuple[List[bytes], bytes]:

@@ -21,7 +21,8 @@ USAGE_PATHS: Dict[str, Tuple[Tuple[str, ...], ...]] = {
         ("output_tokens_details", "reasoning_tokens"),
     ),
 }
-"""OpenInference's name of each count, and where an OpenAI-compatible answer carries it, first one that counted something.
+"""OpenInference's name of each count, and where an OpenAI-compatible answer carries it, first one that counted
+something.
 
 Top-level ``cached_tokens`` is Together's, ``prompt_cache_hit_tokens`` DeepSeek's.
 """
@@ -33,7 +34,9 @@ RARE_DETAILS: Mapping[str, str] = {
     "image_tokens": "image",
     "text_tokens": "text",
 }
-"""Details of few models by their member of the answer's details. Their zeros, which some servers always send, say nothing."""
+"""Details of few models by their member of the answer's details. Their zeros, which some servers always send, say
+nothing.
+"""
 
 _DETAILS = (
     ("prompt_tokens_details", "prompt_details."),

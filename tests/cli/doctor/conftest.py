@@ -65,7 +65,10 @@ def env(tmp_path, openobserve):
 
 @pytest.fixture
 def examine(env):
-    """The findings of ``doctor --json``. Whatever is wrong: one line of JSON, no secret, and a remedy for what is red."""
+    """The findings of ``doctor --json``.
+
+    Whatever is wrong: one line of JSON, no secret, and a remedy for what is red.
+    """
 
     def run(*arguments, **more):
         given = {**env, **more}

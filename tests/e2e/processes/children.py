@@ -1,7 +1,7 @@
 """Makes children in each way named, one after the other: ``children.py PARENT END WAY...``.
 
-PARENT: ``calls`` first, ``builds`` a client and calls not, or is ``idle``. END: how the parent leaves, by ``exit``, or by
-``_exit``, past its exit handlers. Each child makes one call, labelled by its way and its number.
+PARENT: ``calls`` first, ``builds`` a client and calls not, or is ``idle``. END: how the parent leaves, by ``exit``, or
+by ``_exit``, past its exit handlers. Each child makes one call, labelled by its way and its number.
 """
 
 import concurrent.futures

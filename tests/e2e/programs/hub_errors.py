@@ -1,4 +1,6 @@
-"""Every way a call of huggingface_hub's clients fails, against a scripted router. Each error is printed, to be compared.
+"""Every way a call of huggingface_hub's clients fails, against a scripted router.
+
+Each error is printed, to be compared.
 
 Arguments: the router's address, one where nobody listens, and JSON: pairs of the case and whether it is streamed.
 """

@@ -1,6 +1,7 @@
 """Test suites that put a mock or a recorder in the network's place, and compare the body of the request with their own.
 
-What is installed of respx, pytest-httpx, vcrpy, responses and aioresponses is tried, and httpx's own MockTransport always.
+What is installed of respx, pytest-httpx, vcrpy, responses and aioresponses is tried, and httpx's own MockTransport
+always.
 """
 
 import asyncio

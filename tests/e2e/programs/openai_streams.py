@@ -30,7 +30,8 @@ def told(chunks):
 def break_out(label):
     for _ in stream(label):
         break
-    # httpcore closes it when the garbage collector comes, and waits for its own lock for ever if that is held just then.
+    # httpcore closes it when the garbage collector comes, and waits for its own lock for ever if that is held just
+    # then.
     gc.collect()
 
 

@@ -1,8 +1,8 @@
 """Calls when the interpreter is about to end: ``late.py WHERE WHEN``.
 
-WHERE: in an ``atexit`` handler, in ``__del__`` of an object that a module holds, in a ``thread`` that runs on when the main
-program has ended, or in one that is a ``daemon`` and still in its call then. WHEN the client is built: ``first`` thing, with
-a call made; or ``there``, where by Python 3.12 no thread can be started any more.
+WHERE: in an ``atexit`` handler, in ``__del__`` of an object that a module holds, in a ``thread`` that runs on when the
+main program has ended, or in one that is a ``daemon`` and still in its call then. WHEN the client is built: ``first``
+thing, with a call made; or ``there``, where by Python 3.12 no thread can be started any more.
 """
 
 import atexit

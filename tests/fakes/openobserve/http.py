@@ -194,7 +194,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, answer: Answer) -> None:
         if answer.behaviour == "reset":
             self.close_connection = True
-            # An l_linger of zero turns close into RST; the buffered reader holds the socket open until it is closed too.
+            # An l_linger of zero turns close into RST; the buffered reader holds the socket open until it is closed
+            # too.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.rfile.close()
             self.connection.close()

@@ -20,7 +20,10 @@ DAY_US = 24 * 3600 * 1000000
 
 
 class Batch(NamedTuple):
-    """What one request comes to. ``collisions``: one sentence for each column whose winner is random on a real server."""
+    """What one request comes to.
+
+    ``collisions``: one sentence for each column whose winner is random on a real server.
+    """
 
     records: List[Record]
     rejected: int

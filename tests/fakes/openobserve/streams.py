@@ -16,7 +16,10 @@ Record = Dict[str, Any]
 
 
 class Stream:
-    """One stream. ``columns`` maps each column it ever received to its type; ``metrics_meta`` is a metric's description."""
+    """One stream.
+
+    ``columns`` maps each column it ever received to its type; ``metrics_meta`` is a metric's description.
+    """
 
     def __init__(self, name: str, stream_type: str) -> None:
         self.name = name

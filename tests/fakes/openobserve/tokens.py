@@ -14,7 +14,8 @@ from typing import Optional
 _PIECES = re.compile(r"[^\w\n]?[^\W\d_]+|\d{1,3}|\s?[^\s\w]+|\s+|_")
 
 _EXACT_CHARACTERS = 10_000
-"""Beyond these the number is near enough: a long text without a space takes the encoder minutes, and a client gives up."""
+"""Beyond these the number is near enough: a long text without a space takes the encoder minutes, and a client gives up.
+"""
 
 
 def estimate(text: Optional[str]) -> int:

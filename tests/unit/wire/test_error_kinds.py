@@ -144,8 +144,9 @@ SENTENCES = {
         (400, "System detected potentially unsafe or sensitive content in input or generation."),
     ],
 }
-"""What Hugging Face, its providers, and the servers that people run themselves say: OpenAI, vLLM, SGLang, Text Generation
-Inference and Embeddings, llama.cpp, Ollama, Together, Fireworks, Cerebras, Groq, Mistral, Cohere, Gemini, xAI, Qwen, DeepSeek.
+"""What Hugging Face, its providers, and the servers that people run themselves say: OpenAI, vLLM, SGLang, Text
+Generation Inference and Embeddings, llama.cpp, Ollama, Together, Fireworks, Cerebras, Groq, Mistral, Cohere, Gemini,
+xAI, Qwen, DeepSeek.
 """
 
 

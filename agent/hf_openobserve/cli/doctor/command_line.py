@@ -1,6 +1,7 @@
 """What a command line comes to: which interpreter, with which options and environment, runs which program.
 
-It is read, never run: prefixes (``VAR=value``, ``env``, ``opentelemetry-instrument``), ``PATH``, first lines of scripts.
+It is read, never run: prefixes (``VAR=value``, ``env``, ``opentelemetry-instrument``), ``PATH``, first lines of
+scripts.
 """
 
 from __future__ import annotations

@@ -14,7 +14,10 @@ LEVELS = (GREEN, YELLOW, RED)
 
 
 class Finding(NamedTuple):
-    """One line. ``remedy``: what to do; never empty where the level is red. ``details``: for machines, beside the text."""
+    """One line.
+
+    ``remedy``: what to do; never empty where the level is red. ``details``: for machines, beside the text.
+    """
 
     level: str
     subject: str

@@ -1,7 +1,8 @@
 """The streams that clients return, with somebody looking over the program's shoulder.
 
 They stand for the client's own generator: ``isinstance``, ``inspect`` and every attribute say what it says, and chunks
-pass as they are. A generator of ours around it would not do: one that is never started never learns that it was dropped.
+pass as they are. A generator of ours around it would not do: one that is never started never learns that it was
+dropped.
 """
 
 from __future__ import annotations

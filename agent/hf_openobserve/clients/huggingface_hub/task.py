@@ -1,7 +1,8 @@
 """One task of an inference client as one span: from the public method's first line to its result, or its stream's end.
 
-Every method is behind the boundary of docs/laws.md#1: the application's call goes on whatever happens here. Content is written
-to the span at the end, in one go: what OpenTelemetry's default limit of 128 attributes evicts first is the oldest messages.
+Every method is behind the boundary of docs/laws.md#1: the application's call goes on whatever happens here. Content is
+written to the span at the end, in one go: what OpenTelemetry's default limit of 128 attributes evicts first is the
+oldest messages.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from hf_openobserve.wire.event_stream import UsageHidden
 _KEY = context_api.create_key("hf_openobserve.huggingface_hub.call")
 
 _RECOMMENDING = (None, "auto", "hf-inference")
-"""Providers of a client for which huggingface_hub finds a model where the program names none: a Hub id, asked of hf-inference."""
+"""Providers of a client for which huggingface_hub finds a model where the program names none: a Hub id, asked of
+hf-inference.
+"""
 
 
 class Operation(NamedTuple):

@@ -1,8 +1,9 @@
 """Capture of the OpenAI client: arm its constructors, then let OpenInference trace, with our facts beneath it.
 
 Imported when ``openai`` has been imported, so nothing of OpenTelemetry is imported at the top. Only public names of
-openai are used: ``OpenAI``, ``AsyncOpenAI``, their ``request`` methods and ``base_url``. Around ``request`` stands, from the
-outside in: the choice of the way (``request.ways``), OpenInference, and what records the request (``request.recorded``).
+openai are used: ``OpenAI``, ``AsyncOpenAI``, their ``request`` methods and ``base_url``. Around ``request`` stands,
+from the outside in: the choice of the way (``request.ways``), OpenInference, and what records the request
+(``request.recorded``).
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class Library(contract.ClientLibrary):
         super().__init__(client)
         self._arming = first_use.Arming()
         self._clients: List[Tuple[Any, str, Any]] = []
-        """(module, name, class) of each client imported so far: a module that is dropped and imported anew has classes anew."""
+        """(module, name, class) of each client imported so far: a module that is dropped and imported anew has classes
+        anew.
+        """
         self._in_place: Dict[Any, Any] = {}
         """Class -> the ``request`` beneath our instrumentation, while that is in place."""
         self._instrumentor: Any = None
@@ -33,10 +36,13 @@ class Library(contract.ClientLibrary):
         self._stream_usage = "off"
         """``OPENOBSERVE_HF_STREAM_USAGE``, once it has been read."""
         self._originals: Dict[Any, Any] = {}
-        """Our ``request`` -> the client's own. Where somebody has wrapped ours, what goes past OpenInference still meets
-        theirs."""
+        """Our ``request`` -> the client's own. Where somebody has wrapped ours, what goes past OpenInference still
+        meets theirs.
+        """
         self._recorded: Any = None
-        """``request.recorded``, once there has been a call: an import statement in each one costs more than what it looks up."""
+        """``request.recorded``, once there has been a call: an import statement in each one costs more than what it
+        looks up.
+        """
 
     def arm(self, module: Any) -> None:
         """Replace the constructors until the first client is built, and ``request`` for good, beneath OpenInference."""
@@ -86,8 +92,8 @@ class Library(contract.ClientLibrary):
     def instrument(self, tracer_provider: Any, stream_usage: str) -> None:
         """Put OpenInference around the clients, if the program has imported openai and does not do so itself.
 
-        The instrumentor is loaded directly: version 0.1.18 (Python 3.8) has no entry point, and its version check asks for
-        an openai that works no better than 1.66 does.
+        The instrumentor is loaded directly: version 0.1.18 (Python 3.8) has no entry point, and its version check asks
+        for an openai that works no better than 1.66 does.
         """
         if not self._clients:
             return

@@ -53,7 +53,8 @@ def is_model_call(method: str, url: str, body: Any) -> bool:
 def is_dropped(provider: Any) -> bool:
     """True if a span that ``provider`` starts in this context is not sampled, whatever its trace id and attributes.
 
-    Only the samplers of ``OTEL_TRACES_SAMPLER`` are known; a root span that a ratio may keep or drop is not decided here.
+    Only the samplers of ``OTEL_TRACES_SAMPLER`` are known; a root span that a ratio may keep or drop is not decided
+    here.
     """
     sampler = getattr(provider, "sampler", None)
     if sampler is sampling.ALWAYS_OFF:

@@ -1,9 +1,10 @@
 """One request of an OpenAI client: which way it goes, and what is recorded of it.
 
-A whole answer goes through OpenInference, whose span it is. A stream, and an answer that the program reads when it likes
-(``with_streaming_response``), gets a span of our own under OpenInference's name: OpenInference would stand between the
-program and its stream, read a lazy answer before the program asks for it, and in its older versions (0.1.18 and 0.1.49, on
-Python 3.8 and 3.9) never end a stream that is left. Imported with the first call: it needs OpenTelemetry.
+A whole answer goes through OpenInference, whose span it is. A stream, and an answer that the program reads when it
+likes (``with_streaming_response``), gets a span of our own under OpenInference's name: OpenInference would stand
+between the program and its stream, read a lazy answer before the program asks for it, and in its older versions (0.1.18
+and 0.1.49, on Python 3.8 and 3.9) never end a stream that is left. Imported with the first call: it needs
+OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -134,7 +135,9 @@ def address_of(client: Any, options: Any) -> Tuple[str, str]:
 
 _BASES = 64
 _bases: Dict[int, Tuple[Any, str, str]] = {}
-"""Addresses of clients as text, and their hosts: to write one costs as much as to encode a row. Kept, so that no id is used again."""
+"""Addresses of clients as text, and their hosts: to write one costs as much as to encode a row. Kept, so that no id is
+used again.
+"""
 
 
 # Around OpenInference.

@@ -1,8 +1,8 @@
 """The columns that panels and alerts name, made to exist.
 
 A query that names a column which no row ever had fails (code 20004; COALESCE does not help), so one row of the agent's
-own has them all. Its attributes are named as columns are: with their dotted names the server would take it for a call of
-a model. Panels and alerts count spans of OpenInference's kinds alone, and this one has none of those.
+own has them all. Its attributes are named as columns are: with their dotted names the server would take it for a call
+of a model. Panels and alerts count spans of OpenInference's kinds alone, and this one has none of those.
 """
 
 from __future__ import annotations
