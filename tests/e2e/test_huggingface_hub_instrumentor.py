@@ -649,7 +649,7 @@ def test_nothing_is_recorded_where_tracing_is_suppressed(traced):
 def test_a_call_that_is_not_sampled_is_not_looked_at(uninstrumented, monkeypatch):
     uninstrumented.instrument(sampler=ALWAYS_OFF)
     looked_at = []
-    monkeypatch.setattr(openinference, "_dumps", looked_at.append)
+    monkeypatch.setattr(openinference, "as_json", looked_at.append)
     client = uninstrumented.client("no-usage")
     stream = client.chat_completion(MESSAGES, stream=True)
     assert type(stream) is types.GeneratorType
@@ -686,13 +686,12 @@ def test_uninstrument_puts_everything_back_and_instrument_works_again(uninstrume
 
 
 def test_a_client_without_the_private_hook_is_left_alone(uninstrumented, monkeypatch):
-    from hf_openobserve.clients.huggingface_hub import hooks
 
     module = types.SimpleNamespace(
         __name__="huggingface_hub.inference._client", InferenceClient=type("InferenceClient", (), {"chat": print})
     )
     uninstrumented.instrument()
-    hooks.install(module)
+    HuggingFaceHubInstrumentor.hooks.install(module)
     assert vars(module.InferenceClient)["chat"] is print
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -15,8 +14,7 @@ from privacy_records import FULL, after
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(literals, "_known", OrderedDict())
-    monkeypatch.setattr(literals, "_forms", ())
+    monkeypatch.setattr(literals, "_known", literals._Known())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from types import MappingProxyType
-from typing import Any, Dict, Iterable, Mapping, Tuple
+from typing import Any, Dict, Iterable, Mapping
 
 from opentelemetry import baggage
 
@@ -18,31 +18,29 @@ BAGGAGE = ("session.id", "user.id", "gen_ai.agent.id", "gen_ai.agent.name")
 LONGEST = 512
 """Characters of a value that are kept: an identifier is no text."""
 
-_keys: Tuple[str, ...] = BAGGAGE
-_of_process: Mapping[str, str] = MappingProxyType({})
 
+class Asker:
+    """Reads who asks, each time anew."""
 
-def configure(keys: Iterable[str], agent: Mapping[str, str]) -> None:
-    """keys: of baggage, taken too. agent: attributes of a call of which the baggage names no agent."""
-    global _keys, _of_process
-    _keys = tuple(dict.fromkeys((*BAGGAGE, *keys)))
-    _of_process = MappingProxyType(dict(agent))
+    def __init__(self, keys: Iterable[str] = (), agent: Mapping[str, str] = MappingProxyType({})) -> None:
+        """keys: of baggage, taken too. agent: attributes of a call of which the baggage names no agent."""
+        self._keys = tuple(dict.fromkeys((*BAGGAGE, *keys)))
+        self._agent = dict(agent)
 
-
-def attributes() -> Dict[str, Any]:
-    """What the context of this moment says of who asks; empty if nothing does."""
-    found: Dict[str, Any] = dict(_of_process)
-    carried = baggage.get_all()
-    if carried:
-        for key in _keys:
-            value = carried.get(key)
-            if value not in (None, ""):
-                found[key] = str(value)[:LONGEST]
-    if "session.id" not in found:
-        thread = _langgraph_thread()
-        if thread:
-            found["session.id"] = thread
-    return found
+    def attributes(self) -> Dict[str, Any]:
+        """What the context of this moment says of who asks; empty if nothing does."""
+        found: Dict[str, Any] = dict(self._agent)
+        carried = baggage.get_all()
+        if carried:
+            for key in self._keys:
+                value = carried.get(key)
+                if value not in (None, ""):
+                    found[key] = str(value)[:LONGEST]
+        if "session.id" not in found:
+            thread = _langgraph_thread()
+            if thread:
+                found["session.id"] = thread
+        return found
 
 
 def _langgraph_thread() -> str:

@@ -11,7 +11,7 @@ import json
 import time
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from hf_openobserve.call import asker
+from hf_openobserve.call.asker import Asker
 from hf_openobserve.call.attempts import Attempts, retry_events
 from hf_openobserve.call.stream_timing import COUNTS, StreamTiming, Tokens
 from hf_openobserve.process import diagnostics
@@ -25,6 +25,9 @@ from hf_openobserve.wire.usage import counts_of, usage_of
 
 LONGEST_ANSWER = 8 * 1024 * 1024
 """Bytes of an answer that are looked at to be recorded; of a longer one only the client's own parsed form is."""
+
+
+_NOBODY = Asker()
 
 
 class Call:
@@ -65,12 +68,13 @@ class Call:
         by_address: bool = True,
         api: Optional[Api] = None,
         client_error: str = "_OTHER",
+        asker: Asker = _NOBODY,
     ) -> None:
         """The call is about to be sent to ``url``.
 
         request: its body. model: the Hub id that the program named, if not the body's. provider, by_address: see
         ``routing.request_attributes``. api: OpenAI's that is called, if it is one of those. client_error: the class
-        that the client raises for an error within an answer.
+        that the client raises for an error within an answer. asker: reads who asks.
         """
         body = request or {}
         named, limit = model or body.get("model"), body.get("max_tokens")

@@ -17,6 +17,7 @@ from opentelemetry.trace import Status, StatusCode
 from hf_openobserve import __version__
 from hf_openobserve.call import announcement, open_calls, unsampled
 from hf_openobserve.call.call import Call
+from hf_openobserve.call.recording import Recording
 from hf_openobserve.privacy import cut
 from hf_openobserve.process import diagnostics
 from hf_openobserve.wire import openinference
@@ -39,17 +40,17 @@ class _Started(trace.Tracer):
 
 
 class Spans:
-    """Starts our own spans, of one provider and under one scope. ``config`` is OpenInference's ``TraceConfig``."""
+    """Starts our own spans under one scope. ``config`` is OpenInference's ``TraceConfig``."""
 
-    def __init__(self, tracer_provider: Any, scope: str, config: Any) -> None:
+    def __init__(self, recording: Recording, scope: str, config: Any) -> None:
+        self.recording = recording
         self.config = config
-        self._provider = tracer_provider
-        self._tracer = trace.get_tracer(scope, __version__, tracer_provider)
+        self._tracer = trace.get_tracer(scope, __version__, recording.tracer_provider)
 
     @property
     def are_read_by_others(self) -> bool:
         """False where our own processor alone reads them."""
-        return getattr(self._provider, "is_read_by_others", True)
+        return getattr(self.recording.tracer_provider, "is_read_by_others", True)
 
     def start(self, name: str, kind: str, start_time: Optional[int] = None) -> OwnSpan:
         """Start one. kind: OpenInference's. start_time: nanoseconds since the epoch, now if None."""
@@ -64,14 +65,17 @@ class Spans:
             # OpenInference's tracer costs many times what the SDK's does. What the configuration hides is kept off the
             # span.
             span = OITracer(_Started(span), config=self.config).start_span(name, attributes=attributes)
-        return OwnSpan(span, kind, is_read_by_others=is_read_by_others)
+        return OwnSpan(span, kind, self.recording.note, is_read_by_others=is_read_by_others)
 
 
 class OwnSpan:
     """One span, current while its call is sent. Everything happens once, whatever comes after."""
 
-    def __init__(self, span: Any, kind: str = "LLM", *, is_read_by_others: bool = True) -> None:
+    def __init__(
+        self, span: Any, kind: str, note: Optional[unsampled.Note] = None, *, is_read_by_others: bool = True
+    ) -> None:
         self.span = span
+        self.note = note
         self.is_recorded: bool = span.is_recording()
         """False for one that is not sampled: then the call is counted, see ``unsampled``."""
         self._kind = kind
@@ -106,7 +110,8 @@ class OwnSpan:
         if self._pid != os.getpid():  # open at a fork: the parent's copy ends it
             return
         if not self.is_recorded:
-            diagnostics.guarded("metrics", self._count)
+            if self.note is not None:
+                diagnostics.guarded("metrics", self._count, self.note)
             return
         if self._is_read_by_others:
             diagnostics.guarded("own span", self._write)
@@ -116,9 +121,9 @@ class OwnSpan:
             diagnostics.guarded("own span", self.span.record_exception, error)
         diagnostics.guarded("own span", self.span.end, self._call.ended)
 
-    def _count(self) -> None:
+    def _count(self, note: unsampled.Note) -> None:
         answer = diagnostics.guarded("answer", self._describe, self._call.answer(), default={})
-        unsampled.ended(self._call, {"openinference.span.kind": self._kind, **answer}, self._began)
+        unsampled.ended(note, self._call, {"openinference.span.kind": self._kind, **answer}, self._began)
 
     def _described(self) -> Dict[str, Any]:
         """What is said of the call.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Tuple
 
 from hf_openobserve.call.call import Call
 from hf_openobserve.row import columns
@@ -17,19 +17,15 @@ from hf_openobserve.wire import errors, routing
 from hf_openobserve.wire.apis import api_at
 
 Note = Callable[[Mapping[str, Any], int, int], None]
-
-note: Optional[Note] = None
-"""Takes the columns, the start and the end of a call; None where no metrics are made."""
+"""Takes the columns, the start and the end of a call."""
 
 _INPUT, _OUTPUT = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
 _CACHED, _REASONING = "gen_ai.usage.cache_read.input_tokens", "llm.token_count.completion_details.reasoning"
 _RESOURCE, _SCOPE = ResourceRecord({}), ScopeRecord()
 
 
-def answered(url: str, model: Any, result: Any, began: int, operation: str = "") -> None:
+def answered(note: Note, url: str, model: Any, result: Any, began: int, operation: str = "") -> None:
     """A whole answer has come, as the client has parsed it. operation: where the address does not tell it."""
-    if note is None:
-        return
     attributes = _of_call(url, model, operation)
     attributes["gen_ai.response.model"] = getattr(result, "model", None)
     # A model of the client's raises for a member that it has not, which takes long: its dictionary does not.
@@ -45,10 +41,8 @@ def answered(url: str, model: Any, result: Any, began: int, operation: str = "")
     note(attributes, began, time.time_ns())
 
 
-def failed(url: str, model: Any, error: BaseException, began: int, operation: str = "") -> None:
+def failed(note: Note, url: str, model: Any, error: BaseException, began: int, operation: str = "") -> None:
     """The client has raised."""
-    if note is None:
-        return
     failure = errors.describe(error)
     attributes = _of_call(url, model, operation)
     attributes.update(
@@ -62,10 +56,8 @@ def failed(url: str, model: Any, error: BaseException, began: int, operation: st
     note(attributes, began, time.time_ns())
 
 
-def ended(call: Call, attributes: Dict[str, Any], began: int) -> None:
+def ended(note: Note, call: Call, attributes: Dict[str, Any], began: int) -> None:
     """A call that was watched is over. ``attributes`` are those that its span would have."""
-    if note is None:
-        return
     end = call.ended or time.time_ns()
     record = SpanRecord(
         trace_id=0,

@@ -7,9 +7,12 @@ library and never uses it pays for no more.
 from __future__ import annotations
 
 import importlib
-from typing import Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from hf_openobserve.clients.table import Client
+
+if TYPE_CHECKING:
+    from hf_openobserve.call.recording import Recording
 
 
 class ClientLibrary:
@@ -27,11 +30,8 @@ class ClientLibrary:
         """One of ``client.modules`` has been imported, perhaps once more: see to it that the first use activates."""
         raise NotImplementedError
 
-    def instrument(self, tracer_provider: Any, stream_usage: str) -> None:
-        """Record the calls of what has been imported so far. Called at each activation.
-
-        stream_usage: one of ``config.settings.STREAM_USAGE_MODES``.
-        """
+    def instrument(self, recording: Recording) -> None:
+        """Record the calls of what has been imported so far. Called at each activation."""
         raise NotImplementedError
 
     def uninstrument(self) -> None:
@@ -66,8 +66,8 @@ def is_own_report(scope: str) -> bool:
     return any(scope in library.client.own_scopes for library in list(_made.values()))
 
 
-def instrument_all(tracer_provider: Any, stream_usage: str) -> None:
+def instrument_all(recording: Recording) -> None:
     """Record the calls of every library that has been imported."""
     made: List[ClientLibrary] = list(_made.values())
     for library in made:
-        library.instrument(tracer_provider, stream_usage)
+        library.instrument(recording)

@@ -39,11 +39,20 @@ class Sending:
         "is_recorded_beneath",
         "on_end",
         "options",
+        "propagate",
         "span",
         "usage_mode",
     )
 
-    def __init__(self, call: Call, *, options: Any = None, usage_mode: str = "off", encloses: bool = False) -> None:
+    def __init__(
+        self,
+        call: Call,
+        *,
+        options: Any = None,
+        usage_mode: str = "off",
+        propagate: str = "off",
+        encloses: bool = False,
+    ) -> None:
         self.call = call
         self.encloses = encloses
         """True if what other clients do meanwhile is part of this call: then they record none of their own."""
@@ -56,6 +65,8 @@ class Sending:
         """The call's, where that is not the current one."""
         self.usage_mode = usage_mode
         """One of ``config.settings.STREAM_USAGE_MODES``: which streams are asked for their usage."""
+        self.propagate = propagate
+        """One of ``config.settings.PROPAGATE_MODES``: whether the server is told the trace."""
         self.is_read_later = call.timing is not None
         """True if the program reads the body of the answer after the client has returned."""
         self.on_end: Any = None
@@ -107,9 +118,9 @@ def _sending(original: Any, args: Any, kwargs: Any, read: str, close: str) -> St
     sending = current.get()
     request = args[1] if len(args) > 1 else kwargs.get("request")
     if sending is None or not diagnostics.guarded("send", sending.call.attempts.begin, request, default=False):
-        going_to = propagation.host.get() if sending is None else ""
-        if going_to and going_to == request.url.host and request.method == "POST":
-            return (yield from _sent(original, args, kwargs, request, close))
+        told = propagation.destination.get() if sending is None else None
+        if told is not None and told.host == request.url.host and request.method == "POST":
+            return (yield from _sent(original, args, kwargs, request, close, told.mode))
         return (yield functools.partial(original, *args, **kwargs))
     call = sending.call
     asking = None
@@ -120,7 +131,9 @@ def _sending(original: Any, args: Any, kwargs: Any, read: str, close: str) -> St
     try:
         if asking is not None and asking.request is not None:
             try:
-                response = yield from _sent(original, args, kwargs, asking.request, close, sending.span)
+                response = yield from _sent(
+                    original, args, kwargs, asking.request, close, sending.propagate, sending.span
+                )
                 if response.status_code in asking.question.statuses:
                     yield getattr(response, read)
                     if diagnostics.guarded("stream usage", _is_refused, call, asking.question, response, default=False):
@@ -137,7 +150,7 @@ def _sending(original: Any, args: Any, kwargs: Any, read: str, close: str) -> St
                     raise
                 asking.question.not_to_be_put()
         if response is None:  # outside the handler: an error of the second request has no other one as its context
-            response = yield from _sent(original, args, kwargs, request, close, sending.span)
+            response = yield from _sent(original, args, kwargs, request, close, sending.propagate, sending.span)
     except BaseException as error:
         diagnostics.guarded("send", _broke, call, question, error)
         raise
@@ -149,7 +162,7 @@ _send = functools.partial(_sending, read="read", close="close")
 _async_send = functools.partial(_sending, read="aread", close="aclose")
 
 
-def _sent(original: Any, args: Any, kwargs: Any, request: Any, close: str, span: Any = None) -> Steps:
+def _sent(original: Any, args: Any, kwargs: Any, request: Any, close: str, propagate: str, span: Any = None) -> Steps:
     """Send a request of the call, with its trace where that is for the server.
 
     A redirect would take the trace to wherever the server says: then the request goes out once more, without.
@@ -157,8 +170,8 @@ def _sent(original: Any, args: Any, kwargs: Any, request: Any, close: str, span:
     others = {name: value for name, value in kwargs.items() if name != "request"}
     plain = functools.partial(original, args[0], request, *args[2:], **others)
     added = None
-    if network.is_from_a_library(original):
-        added = diagnostics.guarded("trace", propagation.add_to, request, args[0], kwargs.get("auth"), span)
+    if propagate != "off" and network.is_from_a_library(original):
+        added = diagnostics.guarded("trace", propagation.add_to, request, args[0], kwargs.get("auth"), span, propagate)
     if not added:
         return (yield plain)
     try:

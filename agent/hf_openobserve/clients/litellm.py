@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from hf_openobserve.call.attempts import Attempts
 from hf_openobserve.call.call import Call
@@ -22,6 +22,9 @@ from hf_openobserve.process import diagnostics, import_hook
 from hf_openobserve.wire import errors, openinference, routing
 from hf_openobserve.wire.apis import APIS, Api, api_at
 from hf_openobserve.wire.member import plain
+
+if TYPE_CHECKING:
+    from hf_openobserve.call.recording import Recording
 
 FUNCTIONS = {
     "completion": APIS["chat/completions"],
@@ -109,12 +112,12 @@ class Library(contract.ClientLibrary):
         self._replaced.append((ours, original))
         return ours
 
-    def instrument(self, tracer_provider: Any, stream_usage: str) -> None:
+    def instrument(self, recording: Recording) -> None:
         """Make what records the calls."""
         for library in http.LIBRARIES:
             import_hook.on_import(library, http.install)
         if self._calls is None:
-            self._calls = _Calls(self, tracer_provider, stream_usage)
+            self._calls = _Calls(self, recording)
 
     def uninstrument(self) -> None:
         """Nothing is taken away: to a span of the application's own instrumentation the call tells what it knows."""
@@ -142,14 +145,14 @@ class Library(contract.ClientLibrary):
 class _Calls:
     """Begins each call. Made with the first one: it needs OpenTelemetry."""
 
-    def __init__(self, library: Library, tracer_provider: Any, stream_usage: str) -> None:
+    def __init__(self, library: Library, recording: Recording) -> None:
         from hf_openobserve.call.own_span import Spans
         from hf_openobserve.clients.trace_config import trace_config
 
         self._library = library
         self._scopes = library.client.instrumentors
-        self._spans = Spans(tracer_provider, self._scopes[0], trace_config())
-        self._usage_mode = stream_usage
+        self._spans = Spans(recording, self._scopes[0], trace_config())
+        self._recording = recording
         self._names: Dict[Any, Tuple[str, ...]] = {}
 
     def begin(self, name: str, original: Any, args: Any, kwargs: Any) -> Any:
@@ -168,13 +171,13 @@ class _Calls:
             theirs = self._theirs()
             if theirs is None:
                 return None
-            begun = _Begun(self._call(api, original, args, kwargs), self._usage_mode)
+            begun = _Begun(self._call(api, original, args, kwargs), self._recording)
             open_calls.remember(theirs, begun.call)
             return begun
         span = self._spans.start(api.span_name, api.kind)
         if not span.is_recorded:
             return _Unrecorded(span)
-        begun = _Begun(self._call(api, original, args, kwargs), self._usage_mode)
+        begun = _Begun(self._call(api, original, args, kwargs), self._recording)
         begun.span = span
         span.tells_of(begun.call, begun.attributes)
         begun.sending.on_end = begun.over
@@ -208,6 +211,7 @@ class _Calls:
             by_address=named != _HUB or bool(arguments.get("api_base") or arguments.get("base_url")),
             api=api,
             client_error="litellm.APIError",
+            asker=self._recording.asker,
         )
         call.attempts = _Attempts(call, of_hub=named == _HUB)
         if named and named != "openai":
@@ -287,9 +291,11 @@ class _Begun:
     of.
     """
 
-    def __init__(self, call: Call, usage_mode: str) -> None:
+    def __init__(self, call: Call, recording: Recording) -> None:
         self.call = call
-        self.sending = http.Sending(call, usage_mode=usage_mode, encloses=True)
+        self.sending = http.Sending(
+            call, usage_mode=recording.stream_usage, propagate=recording.propagate, encloses=True
+        )
         self.span: Any = None
 
     def enter(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from contextvars import ContextVar, Token
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 from opentelemetry import baggage, context, propagate, trace
 
@@ -21,36 +21,34 @@ from hf_openobserve.wire import routing
 OWN_KINDS = frozenset({"dedicated", "local"})
 """Kinds of endpoints (``routing.endpoint_kind``) that are the user's own: under ``auto`` no other one is told."""
 
-_mode = "off"
 
-host: ContextVar[str] = ContextVar("hf_openobserve.propagation", default="")
-"""Where the call of a client that does not record its requests at ``http.Sending`` is sent in this context."""
+class Destination(NamedTuple):
+    """Where a call is sent, and the mode: one of ``config.settings.PROPAGATE_MODES``."""
 
-
-def configure(mode: str) -> None:
-    """Take over what the user has set: one of ``config.settings.PROPAGATE_MODES``."""
-    global _mode
-    _mode = mode
+    host: str
+    mode: str
 
 
-def leave(token: Token[str]) -> None:
-    """What ``host`` was set for has been sent."""
+destination: ContextVar[Optional[Destination]] = ContextVar("hf_openobserve.propagation", default=None)
+"""Of the call of a client that does not record its requests at ``http.Sending``; None where nothing may be told."""
+
+
+def leave(token: Token[Optional[Destination]]) -> None:
+    """What ``destination`` was set for has been sent."""
     try:
-        host.reset(token)
+        destination.reset(token)
     except ValueError:  # a coroutine that was thrown away in another context than it ran in
         diagnostics.swallowed("trace")
 
 
-def add_to(request: Any, http_client: Any, auth: Any, span: Any) -> Mapping[str, str]:
+def add_to(request: Any, http_client: Any, auth: Any, span: Any, mode: str) -> Mapping[str, str]:
     """Put the trace on a request of httpx's that is about to be sent; returns what was added, for ``take_from``.
 
     span: the call's; None if that is the current one.
     """
-    if _mode == "off":
-        return {}
     url = request.url
     is_own = routing.endpoint_kind(url.host, url.path, pinned=False) in OWN_KINDS
-    if not is_own and _mode != "on":
+    if not is_own and mode != "on":
         return {}
     library = type(request).__module__.partition(".")[0]
     if not network.leaves_the_body_alone(auth) or not network.is_reached_by_httpx(http_client, url, library):

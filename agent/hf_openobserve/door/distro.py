@@ -40,7 +40,7 @@ class OpenObserveDistro(BaseDistro):  # type: ignore[misc]
         The client libraries of ``clients.table`` are ours, armed already: four packages use the name ``openai``, and
         one call must be one span (docs/laws.md#7).
         """
-        if watch_imports.door is not None and entry_point.name not in table.BY_NAME:
+        if watch_imports.door.name is not None and entry_point.name not in table.BY_NAME:
             super().load_instrumentor(entry_point, **kwargs)
 
 
@@ -64,7 +64,7 @@ class OpenObserveConfigurator:
 
 def pre_instrument() -> None:
     """The last net: the loader ran without our preselection and took another distro that nobody had asked for."""
-    if watch_imports.door is None and not os.environ.get("OTEL_PYTHON_DISTRO"):
+    if watch_imports.door.name is None and not os.environ.get("OTEL_PYTHON_DISTRO"):
         diagnostics.guarded("pre_instrument", watch_imports.arm, "pythonpath")
 
 

@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 
     from hf_openobserve.pipeline.agent import Agent
 
-door: "Optional[str]" = None
-"""How the process was entered: ``pythonpath``, ``wrapper``, or None while nothing is armed."""
+
+class _Door:
+    """How the process was entered."""
+
+    def __init__(self) -> None:
+        self.name: "Optional[str]" = None
+        """``pythonpath``, ``wrapper``, or None while nothing is armed."""
+
+
+door = _Door()
 
 
 def arm(through: str, environ: "Mapping[str, str]" = os.environ) -> bool:
@@ -27,12 +35,11 @@ def arm(through: str, environ: "Mapping[str, str]" = os.environ) -> bool:
 
     ``through`` names the door; True if this call or an earlier one armed the process.
     """
-    global door
-    if door is not None:
+    if door.name is not None:
         return True
     if switches.is_switched_off(environ):
         return False
-    door = through
+    door.name = through
     disabled = switches.disabled_instrumentations(environ)
     if "*" in disabled:
         return True

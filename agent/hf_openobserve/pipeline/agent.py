@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from hf_openobserve.config.settings import Settings
+    from hf_openobserve.pipeline.answers import Answers
     from hf_openobserve.pipeline.assembly import Pipeline
 
 _LOCK_TIMEOUT_S = 5.0
@@ -44,6 +45,8 @@ class Agent:
         self._application_config: Any = None
         self._joined: List[Any] = []
         """Providers of the application that were looked at: each one is joined, or left alone, once."""
+        self._answers: Optional[Answers] = None
+        """Where the answers of functions go back, in a process that may be frozen then."""
         self._shut_down_pid = 0
 
     # Activation.
@@ -63,14 +66,15 @@ class Agent:
     def _instrument(self) -> None:
         ours = self.provider()
         if self.pipeline is not None:
-            from hf_openobserve.call import asker
-            from hf_openobserve.clients import contract, propagation
+            from hf_openobserve.call.asker import Asker
+            from hf_openobserve.call.recording import Recording
+            from hf_openobserve.clients import contract
 
             settings = self.pipeline.settings
-            asker.configure(settings.baggage, settings.agent)
-            propagation.configure(settings.propagate)
+            asker = Asker(settings.baggage, settings.agent)
+            note = self.pipeline.note
             with silence.imports():
-                contract.instrument_all(ours, settings.stream_usage)
+                contract.instrument_all(Recording(ours, settings.stream_usage, settings.propagate, asker, note))
 
     def provider(self) -> Optional[TracerProvider]:
         """Our provider, made on demand; None when nothing is to be recorded in this process."""
@@ -117,9 +121,10 @@ class Agent:
         _hide(pipeline, self._application_config)
         self.forks.follow_pipeline(pipeline.processor, self.shut_down)
         if pipeline.processor.flushing is not None:
-            from hf_openobserve.pipeline import answers
+            from hf_openobserve.pipeline.answers import Answers
 
-            answers.follow(pipeline.processor.flushing)
+            self._answers = self._answers or Answers()
+            self._answers.follow(pipeline.processor.flushing)
         atexit.unregister(self._at_exit)
         atexit.register(self._at_exit)
         return pipeline

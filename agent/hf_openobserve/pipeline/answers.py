@@ -21,89 +21,88 @@ _UVICORN = ("uvicorn.protocols.http.h11_impl", "uvicorn.protocols.http.httptools
 _TO_ANSWER_S = 0.1
 """What is left of an invocation's time for the answer itself."""
 
-_flushing: Optional[Flushing] = None
-_invocation = threading.local()
-"""``deadline``: when Lambda ends the one that this thread answers, in seconds since the epoch."""
 
+class Answers:
+    """The answers of a process."""
 
-def follow(flushing: Flushing) -> None:
-    """From now on answers wait for ``flushing``."""
-    global _flushing
-    _flushing = flushing
-    import_hook.on_import(_LAMBDA, _follow_lambda)
-    for name in _UVICORN:
-        import_hook.on_import(name, _follow_uvicorn)
+    def __init__(self) -> None:
+        self._flushing: Optional[Flushing] = None
+        self._invocation = threading.local()
+        """``deadline``: when Lambda ends the one that this thread answers, in seconds since the epoch."""
 
+    def follow(self, flushing: Flushing) -> None:
+        """From now on the answers of the libraries that are, and will be, imported wait for ``flushing``."""
+        self._flushing = flushing
+        import_hook.on_import(_LAMBDA, self.follow_lambda)
+        for name in _UVICORN:
+            import_hook.on_import(name, self.follow_uvicorn)
 
-def _follow_lambda(module: Any) -> None:
-    # Since 4.0 two kinds of clients have one base.
-    client = getattr(module, "BaseLambdaRuntimeClient", None) or module.LambdaRuntimeClient
-    sending = [_awaited(client.post_invocation_result), _awaited(client.post_invocation_error)]
-    receiving = _noting_deadline(client.wait_next_invocation)
-    # All are there: only now anything is replaced.
-    client.post_invocation_result, client.post_invocation_error = sending
-    client.wait_next_invocation = receiving
-    _seen()
+    def follow_lambda(self, module: Any) -> None:
+        """See those that AWS's runtime client posts."""
+        # Since 4.0 two kinds of clients have one base.
+        client = getattr(module, "BaseLambdaRuntimeClient", None) or module.LambdaRuntimeClient
+        sending = [self._awaited(client.post_invocation_result), self._awaited(client.post_invocation_error)]
+        receiving = self._noting_deadline(client.wait_next_invocation)
+        # All are there: only now anything is replaced.
+        client.post_invocation_result, client.post_invocation_error = sending
+        client.wait_next_invocation = receiving
+        self._seen()
 
+    def follow_uvicorn(self, module: Any) -> None:
+        """See those that uvicorn sends."""
+        cycle = module.RequestResponseCycle
+        cycle.send = self._awaited_on_loop(cycle.send)
+        self._seen()
 
-def _follow_uvicorn(module: Any) -> None:
-    cycle = module.RequestResponseCycle
-    cycle.send = _awaited_on_loop(cycle.send)
-    _seen()
+    def _seen(self) -> None:
+        if self._flushing is not None:
+            self._flushing.sees_answers = True
 
+    def _awaited(self, post: Any) -> Any:
+        if getattr(post, "by_openobserve", False):
+            return post
 
-def _seen() -> None:
-    if _flushing is not None:
-        _flushing.sees_answers = True
+        @functools.wraps(post)
+        def after_delivery(*args: Any, **kwargs: Any) -> Any:
+            if self._flushing is not None:
+                left_s = getattr(self._invocation, "deadline", math.inf) - time.time() - _TO_ANSWER_S
+                diagnostics.guarded("before an answer", self._flushing.before_answer, left_s)
+            return post(*args, **kwargs)
 
+        after_delivery.by_openobserve = True  # type: ignore[attr-defined]
+        return after_delivery
 
-def _awaited(post: Any) -> Any:
-    if getattr(post, "by_openobserve", False):
-        return post
+    def _noting_deadline(self, wait: Any) -> Any:
+        if getattr(wait, "by_openobserve", False):
+            return wait
 
-    @functools.wraps(post)
-    def after_delivery(*args: Any, **kwargs: Any) -> Any:
-        if _flushing is not None:
-            left_s = getattr(_invocation, "deadline", math.inf) - time.time() - _TO_ANSWER_S
-            diagnostics.guarded("before an answer", _flushing.before_answer, left_s)
-        return post(*args, **kwargs)
+        @functools.wraps(wait)
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            request = wait(*args, **kwargs)
+            self._invocation.deadline = diagnostics.guarded("deadline", _deadline, request, default=math.inf)
+            return request
 
-    after_delivery.by_openobserve = True  # type: ignore[attr-defined]
-    return after_delivery
+        noted.by_openobserve = True  # type: ignore[attr-defined]
+        return noted
 
+    def _awaited_on_loop(self, send: Any) -> Any:
+        if getattr(send, "by_openobserve", False):
+            return send
 
-def _noting_deadline(wait: Any) -> Any:
-    if getattr(wait, "by_openobserve", False):
-        return wait
+        @functools.wraps(send)
+        async def after_delivery(cycle: Any, message: Any) -> None:
+            try:
+                # An answer has ended with the message that has no more body.
+                is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+                if is_last and self._flushing is not None:
+                    await self._flushing.before_answer_of_task()
+            except Exception:  # noqa: BLE001 - a cancellation is none, and passes
+                diagnostics.swallowed("before an answer")
+            await send(cycle, message)
 
-    @functools.wraps(wait)
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        request = wait(*args, **kwargs)
-        _invocation.deadline = diagnostics.guarded("deadline", _deadline, request, default=math.inf)
-        return request
-
-    noted.by_openobserve = True  # type: ignore[attr-defined]
-    return noted
+        after_delivery.by_openobserve = True  # type: ignore[attr-defined]
+        return after_delivery
 
 
 def _deadline(request: Any) -> float:
     return float(request.deadline_time_in_ms) / 1000
-
-
-def _awaited_on_loop(send: Any) -> Any:
-    if getattr(send, "by_openobserve", False):
-        return send
-
-    @functools.wraps(send)
-    async def after_delivery(self: Any, message: Any) -> None:
-        if _flushing is not None:
-            try:
-                # An answer has ended with the message that has no more body.
-                if message["type"] == "http.response.body" and not message.get("more_body", False):
-                    await _flushing.before_answer_of_task()
-            except Exception:  # noqa: BLE001 - a cancellation is none, and passes
-                diagnostics.swallowed("before an answer")
-        await send(self, message)
-
-    after_delivery.by_openobserve = True  # type: ignore[attr-defined]
-    return after_delivery

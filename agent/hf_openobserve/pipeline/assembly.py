@@ -20,6 +20,7 @@ _FROZEN_S = 5.0
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
+    from hf_openobserve.call.unsampled import Note
     from hf_openobserve.config.metrics import Metrics
     from hf_openobserve.config.settings import Settings
     from hf_openobserve.outbox.metering import Metering
@@ -36,6 +37,8 @@ class Pipeline(NamedTuple):
     """None where there is nowhere to send to."""
     processor: RecordingProcessor
     provider: TracerProvider
+    note: Optional[Note] = None
+    """Takes the numbers of calls that have no span; None where no metrics are made."""
 
 
 def read_settings() -> Settings:
@@ -65,14 +68,12 @@ def assemble(settings: Settings) -> Pipeline:
 
 def _assembled(settings: Settings, store: Any, sender: Any, exporters: List[Callable[[], Any]]) -> Pipeline:
     from hf_openobserve import privacy
-    from hf_openobserve.call import unsampled
     from hf_openobserve.outbox.sealing import Sealing
     from hf_openobserve.outbox.store import DirectoryStore
     from hf_openobserve.outbox.tuning import DEFAULT
     from hf_openobserve.pipeline import provider
     from hf_openobserve.pipeline.processor import RecordingProcessor
 
-    unsampled.note = None
     policy = privacy.build_policy(
         capture_content=settings.capture_content,
         environ=os.environ,
@@ -89,16 +90,17 @@ def _assembled(settings: Settings, store: Any, sender: Any, exporters: List[Call
     if sender is None and isinstance(store, DirectoryStore):
         processor.sealing = Sealing(store, DEFAULT.seal_after_s)
     ours = provider.build(processor)
+    note: Optional[Note] = None
     if settings.metrics is not None and sender is not None:
         metering = _metering(settings, settings.metrics, store)
         metering.describe(privacy.mask_resource(dict(ours.resource.attributes), policy))
         sender.metering = processor.metering = metering
         metering.cost = functools.partial(_cost, sender.delivery.pricing, sender)
         metering.mask = functools.partial(privacy.mask_resource, policy=policy)
-        unsampled.note = functools.partial(_count, metering, sender)
+        note = functools.partial(_count, metering, sender)
     for make in exporters:
         ours.add_span_processor(make())
-    return Pipeline(settings, store, sender, processor, ours)
+    return Pipeline(settings, store, sender, processor, ours, note)
 
 
 def _outbox(settings: Settings) -> Any:

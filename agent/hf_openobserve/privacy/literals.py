@@ -40,9 +40,28 @@ _CREDENTIAL_NAME = re.compile(
     r"private[_-]?key|auth[_-]?key|account[_-]?key|subscription[_-]?key|[_-]key|[_-]auth|jwt|signature)s?\Z"
 )
 
-_lock = threading.Lock()
-_known: OrderedDict[str, None] = OrderedDict()
-_forms: Tuple[str, ...] = ()
+
+class _Known:
+    """What clients were given as keys, the last ones that were used; ``forms`` are all ways to write them."""
+
+    def __init__(self) -> None:
+        self.forms: Tuple[str, ...] = ()
+        self._values: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, text: str) -> None:
+        try:
+            self._values.move_to_end(text)
+        except KeyError:
+            if is_worth_masking(text):
+                with self._lock:
+                    self._values[text] = None
+                    while len(self._values) > CAPACITY:
+                        self._values.popitem(last=False)
+                    self.forms = forms_of(self._values)
+
+
+_known = _Known()
 _clients: WeakSet[Any] = WeakSet()
 """Those whose headers are known."""
 
@@ -86,26 +105,7 @@ def remember(value: Any) -> None:
         return
     scheme, _, rest = value.strip().partition(" ")
     text = rest.strip() if scheme.lower() in ("bearer", "basic", "token") else value.strip()
-    if text in _known:
-        _touch(text)
-    elif is_worth_masking(text):
-        _add(text)
-
-
-def _touch(text: str) -> None:
-    try:
-        _known.move_to_end(text)
-    except KeyError:  # another thread has just put it out
-        _add(text)
-
-
-def _add(text: str) -> None:
-    global _forms
-    with _lock:
-        _known[text] = None
-        while len(_known) > CAPACITY:
-            _known.popitem(last=False)
-        _forms = forms_of(_known)
+    _known.add(text)
 
 
 def remember_client(client: Any, options: Any = None) -> None:
@@ -136,7 +136,7 @@ def _text(value: Any) -> str:
 
 def known() -> Tuple[str, ...]:
     """What ``remember`` was told, in all forms, the longest first."""
-    return _forms
+    return _known.forms
 
 
 def of_environment(environ: Mapping[str, str]) -> List[str]:

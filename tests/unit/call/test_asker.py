@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from opentelemetry import baggage, context
 
-from hf_openobserve.call import asker
+from hf_openobserve.call.asker import LONGEST, Asker
 from hf_openobserve.call.call import Call
 
 
@@ -18,7 +18,6 @@ def _as_it_was():
     token = context.attach(context.get_current())
     yield
     context.detach(token)
-    asker.configure((), {})
 
 
 def carry(**items):
@@ -27,7 +26,7 @@ def carry(**items):
 
 
 def test_nobody_is_named():
-    assert asker.attributes() == {}
+    assert Asker().attributes() == {}
 
 
 def test_a_call_takes_the_baggage_of_its_moment():
@@ -38,13 +37,13 @@ def test_a_call_takes_the_baggage_of_its_moment():
 
 
 def test_further_keys_and_the_agent_of_the_process():
-    asker.configure(("tenant", "session.id"), {"gen_ai.agent.id": "process", "gen_ai.agent.name": "mine"})
+    asker = Asker(("tenant", "session.id"), {"gen_ai.agent.id": "process", "gen_ai.agent.name": "mine"})
     context.attach(baggage.set_baggage("gen_ai.agent.id", "carried"))
     carry(tenant="t" * 600, user_id="")
     assert asker.attributes() == {
         "gen_ai.agent.id": "carried",
         "gen_ai.agent.name": "mine",
-        "tenant": "t" * asker.LONGEST,
+        "tenant": "t" * LONGEST,
     }
 
 
@@ -63,6 +62,6 @@ def test_langgraphs_thread_is_the_session_unless_the_baggage_names_one(monkeypat
     monkeypatch.setitem(
         sys.modules, "langchain_core.runnables.config", SimpleNamespace(var_child_runnable_config=running)
     )
-    assert asker.attributes().get("session.id") == session
+    assert Asker().attributes().get("session.id") == session
     carry(session_id="carried")
-    assert asker.attributes()["session.id"] == "carried"
+    assert Asker().attributes()["session.id"] == "carried"

@@ -36,8 +36,7 @@ def endpoint():
 
 
 @pytest.fixture(autouse=True)
-def known_state(monkeypatch):
-    monkeypatch.setattr(propagation, "_mode", "auto")
+def known_state():
     both = CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
     before = propagate.get_global_textmap()
     propagate.set_global_textmap(both)
@@ -47,10 +46,10 @@ def known_state(monkeypatch):
     propagate.set_global_textmap(before)
 
 
-def posted(real, endpoint, path="/v1", *, is_async=False, headers=None, **client_options):
+def posted(real, endpoint, path="/v1", *, is_async=False, headers=None, propagate_mode="auto", **client_options):
     """The headers of each request that the server gets, and of the one that the program finds on its answer."""
     url = endpoint.url.replace("/v1", path + "/chat/completions")
-    sending = http.Sending(Call(url=url, host="127.0.0.1", request=CHAT))
+    sending = http.Sending(Call(url=url, host="127.0.0.1", request=CHAT), propagate=propagate_mode)
     before = len(endpoint.calls)
     options = {"follow_redirects": True, **client_options}
 
@@ -104,7 +103,7 @@ def test_a_stand_in_for_send_is_called_as_the_program_would(real, endpoint, monk
 
     monkeypatch.setattr(real.Client, "send", stand_in)
     http.install(real)
-    sending = http.Sending(Call(url=endpoint.url, host="127.0.0.1", request=CHAT))
+    sending = http.Sending(Call(url=endpoint.url, host="127.0.0.1", request=CHAT), propagate="auto")
     sending.enter()
     with real.Client() as client:
         request = real.Request("POST", endpoint.url, json=CHAT)
@@ -118,6 +117,11 @@ def test_a_redirect_takes_the_trace_nowhere(real, endpoint):
     received, seen = posted(real, endpoint, "/moved")
     assert ["traceparent" in headers for headers in received] == [True, False, False]
     assert "traceparent" not in seen
+
+
+def test_nobody_is_told_where_that_is_switched_off(real, endpoint):
+    (received,), _ = posted(real, endpoint, propagate_mode="off")
+    assert "traceparent" not in received
 
 
 def test_the_users_propagators_write_it(real, endpoint):
@@ -143,16 +147,13 @@ THIRD = "https://api.groq.com/openai/v1/chat/completions"
         ("on", ROUTER, ["traceparent"]),  # the program's baggage is nobody else's business
         ("on", THIRD, ["traceparent"]),
         ("on", LOCAL, ["baggage", "traceparent"]),
-        ("off", DEDICATED, []),
-        ("off", LOCAL, []),
     ],
 )
 def test_who_is_told(real, mode, url, told):
-    propagation.configure(mode)
     with real.Client() as client:
         request = real.Request("POST", url, json=CHAT)
         before = dict(request.headers)
-        added = propagation.add_to(request, client, None, None)
+        added = propagation.add_to(request, client, None, None, mode)
         assert sorted(added) == told
         assert dict(request.headers) == {**before, **added}
         propagation.take_from(request, added)
@@ -162,7 +163,7 @@ def test_who_is_told(real, mode, url, told):
 def test_a_body_that_is_read_while_it_is_sent_is_left_alone(real):
     with real.Client() as client:
         request = real.Request("POST", LOCAL, content=iter([b"{}"]))
-        assert propagation.add_to(request, client, None, None) == {}
+        assert propagation.add_to(request, client, None, None, "auto") == {}
 
 
 def test_what_another_instrumentation_has_put_in_its_place_stays(real):

@@ -52,7 +52,7 @@ def test_of_several_packages_that_instrument_openai_none_but_ours_is_loaded(monk
     monkeypatch.setattr(
         distro.BaseDistro, "load_instrumentor", lambda _self, entry_point, **_: loaded.append(entry_point)
     )
-    monkeypatch.setattr(distro.watch_imports, "door", "wrapper")
+    monkeypatch.setattr(distro.watch_imports.door, "name", "wrapper")
     entry_points = [SimpleNamespace(name=name) for name in ("openai", "flask", "openai", "huggingface_hub", "openai")]
     for entry_point in entry_points:
         distro.OpenObserveDistro().load_instrumentor(entry_point)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hf_openobserve.pipeline import answers
+from hf_openobserve.pipeline.answers import Answers
 from hf_openobserve.pipeline.flushing import Flushing
 from hf_openobserve.process import events
 
@@ -165,11 +165,11 @@ class RuntimeClient:
 
 
 @pytest.fixture
-def followed(make, monkeypatch):
+def followed(make):
     flushing, sender = make()
-    monkeypatch.setattr(answers, "_flushing", flushing)
-    monkeypatch.setattr(answers, "_invocation", threading.local())
-    return flushing, sender
+    answers = Answers()
+    answers.follow(flushing)
+    return answers, flushing, sender
 
 
 def of_lambda():
@@ -177,10 +177,10 @@ def of_lambda():
 
 
 def test_lambdas_client_posts_when_the_wait_is_over(followed):
-    flushing, sender = followed
+    answers, flushing, sender = followed
     kind = of_lambda()
     for _ in range(2):  # a module that is imported anew is followed once
-        answers._follow_lambda(SimpleNamespace(LambdaRuntimeClient=kind))
+        answers.follow_lambda(SimpleNamespace(LambdaRuntimeClient=kind))
     client = kind()
     client.wait_next_invocation()
     client.post_invocation_result("1", "{}")
@@ -191,19 +191,20 @@ def test_lambdas_client_posts_when_the_wait_is_over(followed):
 
 
 def test_a_client_of_another_kind_is_left_as_it_is(followed):
-    flushing, _ = followed
+    answers, flushing, _ = followed
     kind = type("RuntimeClient", (), {"post_invocation_result": RuntimeClient.post_invocation_result})
     with pytest.raises(AttributeError):  # which the import hook swallows
-        answers._follow_lambda(SimpleNamespace(LambdaRuntimeClient=kind))
+        answers.follow_lambda(SimpleNamespace(LambdaRuntimeClient=kind))
     assert kind.post_invocation_result is RuntimeClient.post_invocation_result
     assert not flushing.sees_answers
 
 
 @pytest.mark.parametrize("deadline", [None, "", "soon"])
 def test_a_deadline_that_cannot_be_read_is_none(followed, deadline):
+    answers, _, _ = followed
     kind = of_lambda()
     kind.wait_next_invocation = lambda self: SimpleNamespace(deadline_time_in_ms=deadline)
-    answers._follow_lambda(SimpleNamespace(LambdaRuntimeClient=kind))
+    answers.follow_lambda(SimpleNamespace(LambdaRuntimeClient=kind))
     client = kind()
     assert client.wait_next_invocation().deadline_time_in_ms == deadline
     client.post_invocation_result("1", "{}")
@@ -211,7 +212,7 @@ def test_a_deadline_that_cannot_be_read_is_none(followed, deadline):
 
 
 def test_uvicorn_sends_the_end_of_an_answer_when_the_wait_is_over(followed):
-    _, sender = followed
+    answers, _, sender = followed
     sent = []
 
     class Cycle:
@@ -219,7 +220,7 @@ def test_uvicorn_sends_the_end_of_an_answer_when_the_wait_is_over(followed):
             sent.append((message, len(sender.asked)))
 
     for _ in range(2):
-        answers._follow_uvicorn(SimpleNamespace(RequestResponseCycle=Cycle))
+        answers.follow_uvicorn(SimpleNamespace(RequestResponseCycle=Cycle))
     start, piece = {"type": "http.response.start"}, {"type": "http.response.body", "more_body": True}
     end, wrong = {"type": "http.response.body"}, {}
 
@@ -232,16 +233,16 @@ def test_uvicorn_sends_the_end_of_an_answer_when_the_wait_is_over(followed):
     assert inspect.iscoroutinefunction(Cycle.send)
 
 
-def test_a_cancelled_answer_is_cancelled(followed, make, monkeypatch):
-    flushing, _ = make("silent")
-    monkeypatch.setattr(answers, "_flushing", flushing)
+def test_a_cancelled_answer_is_cancelled(followed, make):
+    answers, _, _ = followed
+    answers.follow(make("silent")[0])
     sent = []
 
     class Cycle:
         async def send(self, message):
             sent.append(message)
 
-    answers._follow_uvicorn(SimpleNamespace(RequestResponseCycle=Cycle))
+    answers.follow_uvicorn(SimpleNamespace(RequestResponseCycle=Cycle))
 
     async def main():
         task = asyncio.ensure_future(Cycle().send({"type": "http.response.body"}))

@@ -7,12 +7,15 @@ Imported when one of the clients' modules has been imported, which huggingface_h
 from __future__ import annotations
 
 import inspect
-from typing import Any, List, Tuple
+from typing import TYPE_CHECKING, Any, List, Tuple
 
 from hf_openobserve.clients import contract
 from hf_openobserve.clients.first_use import Arming
 from hf_openobserve.clients.table import Client
 from hf_openobserve.process import import_hook
+
+if TYPE_CHECKING:
+    from hf_openobserve.call.recording import Recording
 
 
 class Library(contract.ClientLibrary):
@@ -46,28 +49,31 @@ class Library(contract.ClientLibrary):
             if name == "__init__" or (not name.startswith("_") and inspect.isfunction(function)):
                 self._arming.arm(client_class, name)
 
-    def instrument(self, tracer_provider: Any, stream_usage: str) -> None:
+    def instrument(self, recording: Recording) -> None:
         """Put our hooks on the clients, if the program has imported one and does not instrument them itself."""
         if not self._clients or self.has_yielded:
             return
         from hf_openobserve.clients import http
-        from hf_openobserve.clients.huggingface_hub import hooks
+        from hf_openobserve.clients.huggingface_hub.hooks import is_stood_in_for
+        from hf_openobserve.clients.trace_config import trace_config
 
         for library in http.LIBRARIES:
             import_hook.on_import(library, http.install)
         for _, client_class in self._clients:
-            if hooks.is_stood_in_for(client_class):
+            if is_stood_in_for(client_class):
                 self._arming.postpone(client_class)
         try:
             self._arming.disarm()  # the hooks go on the methods themselves
             if self._instrumentor is None:
-                self._instrumentor = _instrumented(tracer_provider, stream_usage)
+                self._instrumentor = _instrumentor()
+                self._instrumentor.instrument(recording=recording, config=trace_config(), skip_dep_check=True)
             for module, client_class in self._clients:
-                hooks.install_on(client_class, module)
+                self._instrumentor.hooks.install_on(client_class, module)
         except BaseException:
             # The program's own exception may come in the middle: then the next client tries again.
-            hooks.uninstall()
-            self._instrumentor = None
+            if self._instrumentor is not None:
+                self._instrumentor.hooks.uninstall()
+                self._instrumentor = None
             for _, client_class in self._clients:
                 self._arm(client_class)
             raise
@@ -80,8 +86,7 @@ class Library(contract.ClientLibrary):
             self._instrumentor = None
 
 
-def _instrumented(tracer_provider: Any, stream_usage: str) -> Any:
-    from hf_openobserve.clients.trace_config import trace_config
+def _instrumentor() -> Any:
     from hf_openobserve.instrumentors.huggingface_hub import HuggingFaceHubInstrumentor
 
     class AgentInstrumentor(HuggingFaceHubInstrumentor):
@@ -89,8 +94,4 @@ def _instrumented(tracer_provider: Any, stream_usage: str) -> Any:
         _instance = None
         _is_instrumented_by_opentelemetry = False
 
-    instrumentor: Any = AgentInstrumentor()
-    instrumentor.instrument(
-        tracer_provider=tracer_provider, skip_dep_check=True, config=trace_config(), stream_usage=stream_usage
-    )
-    return instrumentor
+    return AgentInstrumentor()

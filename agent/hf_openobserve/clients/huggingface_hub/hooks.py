@@ -25,94 +25,71 @@ CLIENTS = {
 }
 """The module of each client, and its class. They are imported when a program first touches the class, not before."""
 
-_tracing: Optional[Tracing] = None
-_installed: List[Tuple[Any, str, Any, Any]] = []
-"""What was replaced: (owner, name, ours, original)."""
 
+class Hooks:
+    """What is put on the clients; nothing is before ``trace_with``."""
 
-def trace_with(tracing: Tracing) -> None:
-    """Record the calls of the clients that are, and will be, installed."""
-    global _tracing
-    _tracing = tracing
+    def __init__(self) -> None:
+        self._tracing: Optional[Tracing] = None
+        self._installed: List[Tuple[Any, str, Any, Any]] = []
+        """What was replaced: (owner, name, ours, original)."""
 
+    def trace_with(self, tracing: Tracing) -> None:
+        """Record the calls of the clients that are, and will be, installed."""
+        self._tracing = tracing
 
-def install(module: Any) -> None:
-    """Put the hooks on the client of ``module``, a key of ``CLIENTS``."""
-    install_on(getattr(module, CLIENTS[module.__name__], None), module)
+    def install(self, module: Any) -> None:
+        """Put the hooks on the client of ``module``, a key of ``CLIENTS``."""
+        self.install_on(getattr(module, CLIENTS[module.__name__], None), module)
 
+    def install_on(self, client_class: Any, module: Any) -> None:
+        """Put the hooks on a client of ``module``, as far as they are not there already.
 
-def install_on(client_class: Any, module: Any) -> None:
-    """Put the hooks on a client of ``module``, as far as they are not there already.
-
-    What a test has put a mock in place of is left alone: it will be put back.
-    """
-    if is_stood_in_for(client_class):
-        return
-    if client_class is None or "_inner_post" not in vars(client_class):
-        diagnostics.debug(
-            f"{module.__name__} has no {CLIENTS[module.__name__]}._inner_post: its calls are not recorded"
-        )
-        return
-    if _tracing is None:
-        return
-    is_async = inspect.iscoroutinefunction(client_class._inner_post)  # noqa: SLF001
-    for name, function in list(vars(client_class).items()):
-        # A coroutine behind a plain function is the deprecated ``post`` of 0.30: it would not stay one.
-        if not name.startswith("_") and _is_task(function) and inspect.iscoroutinefunction(function) is is_async:
-            _replace(client_class, name, functools.partial(around, logic=_task(name)))
-    _replace(client_class, "_inner_post", functools.partial(around, logic=_post))
-    if hasattr(module, "hf_raise_for_status"):
-        _replace(module, "hf_raise_for_status", _raise_for_status)
-    else:
-        diagnostics.debug(f"{module.__name__} has no hf_raise_for_status: no response headers are recorded")
-    if "_get_client_session" in vars(client_class):  # up to 0.36 the asynchronous client is built on aiohttp
-        _replace(client_class, "_get_client_session", _session)
-
-
-def uninstall() -> None:
-    """Take the hooks away. One that somebody has wrapped since stays in their chain, and just passes on."""
-    global _tracing
-    _tracing = None
-    while _installed:
-        owner, name, ours, original = _installed.pop()
-        if vars(owner).get(name) is ours:
-            setattr(owner, name, original)
-
-
-def is_stood_in_for(client_class: Any) -> bool:
-    """True while a test has put a mock in place of the class, or of one of its methods."""
-    return is_mocked(client_class) or any(is_mocked(value) for value in vars(client_class or object).values())
-
-
-def _replace(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-    """Put ``make(original)`` there, unless ours is there already, be it beneath somebody's wrapper."""
-    original = beneath = vars(owner)[name]
-    while beneath is not None:
-        if any(beneath is ours for _, _, ours, _ in _installed):
+        What a test has put a mock in place of is left alone: it will be put back.
+        """
+        if is_stood_in_for(client_class):
             return
-        beneath = getattr(beneath, "__wrapped__", None)
-    ours = make(original)
-    _installed.append((owner, name, ours, original))
-    setattr(owner, name, ours)
+        if client_class is None or "_inner_post" not in vars(client_class):
+            diagnostics.debug(
+                f"{module.__name__} has no {CLIENTS[module.__name__]}._inner_post: its calls are not recorded"
+            )
+            return
+        if self._tracing is None:
+            return
+        is_async = inspect.iscoroutinefunction(client_class._inner_post)  # noqa: SLF001
+        for name, function in list(vars(client_class).items()):
+            # A coroutine behind a plain function is the deprecated ``post`` of 0.30: it would not stay one.
+            if not name.startswith("_") and _is_task(function) and inspect.iscoroutinefunction(function) is is_async:
+                self._replace(client_class, name, functools.partial(around, logic=functools.partial(self._task, name)))
+        self._replace(client_class, "_inner_post", functools.partial(around, logic=_post))
+        if hasattr(module, "hf_raise_for_status"):
+            self._replace(module, "hf_raise_for_status", _raise_for_status)
+        else:
+            diagnostics.debug(f"{module.__name__} has no hf_raise_for_status: no response headers are recorded")
+        if "_get_client_session" in vars(client_class):  # up to 0.36 the asynchronous client is built on aiohttp
+            self._replace(client_class, "_get_client_session", _session)
 
+    def uninstall(self) -> None:
+        """Take the hooks away. One that somebody has wrapped since stays in their chain, and just passes on."""
+        self._tracing = None
+        while self._installed:
+            owner, name, ours, original = self._installed.pop()
+            if vars(owner).get(name) is ours:
+                setattr(owner, name, original)
 
-def _is_task(function: Any) -> bool:
-    """True for the methods that post a request, whatever tasks this version of huggingface_hub has."""
-    return inspect.isfunction(function) and "_inner_post" in inspect.unwrap(function).__code__.co_names
+    def _replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        """Put ``make(original)`` there, unless ours is there already, be it beneath somebody's wrapper."""
+        original = beneath = vars(owner)[name]
+        while beneath is not None:
+            if any(beneath is ours for _, _, ours, _ in self._installed):
+                return
+            beneath = getattr(beneath, "__wrapped__", None)
+        ours = make(original)
+        self._installed.append((owner, name, ours, original))
+        setattr(owner, name, ours)
 
-
-def _begin(client: Any, name: str, kwargs: Any) -> Union[Task, Unrecorded, None]:
-    return None if _tracing is None else _tracing.begin(client, name, kwargs)
-
-
-def _running(client: Any) -> Union[Task, Unrecorded, None]:
-    call = current()
-    return call if call is not None and call.client is client else None
-
-
-def _task(name: str) -> Any:
-    def task(original: Any, args: Any, kwargs: Any) -> Steps:
-        call = diagnostics.guarded("huggingface_hub call", _begin, args[0], name, kwargs)
+    def _task(self, name: str, original: Any, args: Any, kwargs: Any) -> Steps:
+        call = diagnostics.guarded("huggingface_hub call", self._begin, args[0], name, kwargs)
         if call is None:
             return (yield functools.partial(original, *args, **kwargs))
         try:
@@ -122,7 +99,23 @@ def _task(name: str) -> Any:
             raise
         return watch(result, call) if call.returned(result) else result
 
-    return task
+    def _begin(self, client: Any, name: str, kwargs: Any) -> Union[Task, Unrecorded, None]:
+        return None if self._tracing is None else self._tracing.begin(client, name, kwargs)
+
+
+def is_stood_in_for(client_class: Any) -> bool:
+    """True while a test has put a mock in place of the class, or of one of its methods."""
+    return is_mocked(client_class) or any(is_mocked(value) for value in vars(client_class or object).values())
+
+
+def _is_task(function: Any) -> bool:
+    """True for the methods that post a request, whatever tasks this version of huggingface_hub has."""
+    return inspect.isfunction(function) and "_inner_post" in inspect.unwrap(function).__code__.co_names
+
+
+def _running(client: Any) -> Union[Task, Unrecorded, None]:
+    call = current()
+    return call if call is not None and call.client is client else None
 
 
 def _post(original: Any, args: Any, kwargs: Any) -> Steps:
@@ -139,8 +132,8 @@ def _post(original: Any, args: Any, kwargs: Any) -> Steps:
         else:
             call.does_not_ask()
     again = False
-    told = diagnostics.guarded("trace", _host_told, request_parameters, default="") if call.is_recorded else ""
-    token = propagation.host.set(told)
+    told = diagnostics.guarded("trace", _told, request_parameters, call.propagate) if call.propagate != "off" else None
+    token = propagation.destination.set(told)
     try:
         try:
             answer = yield functools.partial(original, client, parameters, *args[2:], **kwargs)
@@ -155,10 +148,12 @@ def _post(original: Any, args: Any, kwargs: Any) -> Steps:
     return call.received(answer)
 
 
-def _host_told(parameters: Any) -> str:
-    """Where the request goes, if that may be told the trace; empty where huggingface_hub logs each request's headers."""
+def _told(parameters: Any, mode: str) -> Optional[propagation.Destination]:
+    """Where the request goes, if that may be told the trace; None where huggingface_hub logs each request's headers."""
     constants = sys.modules.get("huggingface_hub.constants")
-    return "" if getattr(constants, "HF_DEBUG", False) else urlsplit(str(parameters.url)).hostname or ""
+    if getattr(constants, "HF_DEBUG", False):
+        return None
+    return propagation.Destination(urlsplit(str(parameters.url)).hostname or "", mode)
 
 
 def _session_of(inner_post: Any, client: Any) -> Any:

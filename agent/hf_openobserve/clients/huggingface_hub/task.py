@@ -81,9 +81,9 @@ CHAT, GENERATION = OPERATIONS["chat_completion"], OPERATIONS["text_generation"]
 class Tracing:
     """What starts the spans, what of images may be recorded, and which streams are asked for their usage."""
 
-    def __init__(self, spans: Spans, usage_mode: str = "off") -> None:
+    def __init__(self, spans: Spans) -> None:
         self._spans = spans
-        self.usage_mode = usage_mode
+        self.recording = spans.recording
         config = spans.config
         self.images = openinference.Images(bool(config.hide_input_images), int(config.base64_image_max_length))
 
@@ -98,10 +98,10 @@ class Tracing:
         operation = OPERATIONS.get(method) or Operation(method, "UNKNOWN")
         span = self._spans.start(operation.span_name, operation.kind)
         if not span.is_recorded:
-            if unsampled.note is None or not operation.genai_operation:
+            if span.note is None or not operation.genai_operation:
                 return Unrecorded(client, span)
             if not kwargs.get("stream"):  # a stream is watched: its usage is in its last chunk
-                return Counted(client, span, operation.genai_operation, kwargs.get("model"))
+                return Counted(client, span, span.note, operation.genai_operation, kwargs.get("model"))
         literals.remember_client(client)
         return Task(client, operation, span, kwargs.get("model"), self)
 
@@ -121,7 +121,7 @@ class Unrecorded:
         self._token = context_api.attach(context_api.set_value(_KEY, self, announcement.context_of(span.span)))
 
     would_ask = False
-    is_recorded = False
+    propagate = "off"
 
     def posted(self, _parameters: Any) -> None:
         """Nothing."""
@@ -158,10 +158,11 @@ class Unrecorded:
 class Counted(Unrecorded):
     """A task that the sampler left out, with a whole answer: a few numbers are kept of it, see ``unsampled``."""
 
-    __slots__ = ("_began", "_model", "_operation", "_url")
+    __slots__ = ("_began", "_model", "_note", "_operation", "_url")
 
-    def __init__(self, client: Any, span: OwnSpan, operation: str, model: Any) -> None:
+    def __init__(self, client: Any, span: OwnSpan, note: unsampled.Note, operation: str, model: Any) -> None:
         super().__init__(client, span)
+        self._note = note
         self._began = time.time_ns()
         self._operation = operation
         self._model = model
@@ -175,14 +176,14 @@ class Counted(Unrecorded):
         """The method returned."""
         if self._url:
             named = (self._url, self._model, result, self._began)
-            diagnostics.guarded("metrics", unsampled.answered, *named, self._operation)
+            diagnostics.guarded("metrics", unsampled.answered, self._note, *named, self._operation)
         return super().returned(result)
 
     def failed(self, error: BaseException) -> None:
         """The method raised."""
         if self._url and isinstance(error, Exception):
             named = (self._url, self._model, error, self._began)
-            diagnostics.guarded("metrics", unsampled.failed, *named, self._operation)
+            diagnostics.guarded("metrics", unsampled.failed, self._note, *named, self._operation)
         super().returned(None)
 
 
@@ -204,8 +205,16 @@ class Task:
         self._status: Optional[int] = None
         self.is_recorded = span.is_recorded
         self._began = time.perf_counter()
-        self._call = Call(url="", host="", model=self._model, client_error="huggingface_hub.InferenceClientError")
-        self._usage_mode = tracing.usage_mode if self.is_recorded else "off"
+        self._call = Call(
+            url="",
+            host="",
+            model=self._model,
+            client_error="huggingface_hub.InferenceClientError",
+            asker=tracing.recording.asker,
+        )
+        self._usage_mode = tracing.recording.stream_usage if self.is_recorded else "off"
+        self.propagate = tracing.recording.propagate if self.is_recorded else "off"
+        """One of ``config.settings.PROPAGATE_MODES``: whether the server is told the trace."""
         self._span = span
         span.tells_of(self._call, self._attributes)
         self._request_attributes: Dict[str, Any] = {}

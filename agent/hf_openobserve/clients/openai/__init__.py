@@ -9,12 +9,15 @@ from the outside in: the choice of the way (``request.ways``), OpenInference, an
 from __future__ import annotations
 
 import functools
-from typing import Any, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 from hf_openobserve.clients import contract, first_use
 from hf_openobserve.clients.steps import Steps, around
 from hf_openobserve.clients.table import Client
 from hf_openobserve.process import diagnostics, import_hook
+
+if TYPE_CHECKING:
+    from hf_openobserve.call.recording import Recording
 
 
 class Library(contract.ClientLibrary):
@@ -33,8 +36,8 @@ class Library(contract.ClientLibrary):
         """Our instance of OpenInference's instrumentor while it is in place."""
         self._is_following = False
         """True once clients of httpx tell us what they do."""
-        self._stream_usage = "off"
-        """``OPENOBSERVE_HF_STREAM_USAGE``, once it has been read."""
+        self._recording: Any = None
+        """What to record with, once there has been an activation."""
         self._originals: Dict[Any, Any] = {}
         """Our ``request`` -> the client's own. Where somebody has wrapped ours, what goes past OpenInference still
         meets theirs.
@@ -70,7 +73,7 @@ class Library(contract.ClientLibrary):
             from hf_openobserve.clients.openai import request
 
             self._recorded = request.recorded
-        return (yield from self._recorded(original, args, kwargs, self._stream_usage))
+        return (yield from self._recorded(original, args, kwargs, self._recording))
 
     def _is_bare(self, client_class: Any) -> bool:
         """True if nothing stands around our own ``request``."""
@@ -89,7 +92,7 @@ class Library(contract.ClientLibrary):
             diagnostics.guarded("activate", first_use.activate)
         return not self._is_bare(client_class)
 
-    def instrument(self, tracer_provider: Any, stream_usage: str) -> None:
+    def instrument(self, recording: Recording) -> None:
         """Put OpenInference around the clients, if the program has imported openai and does not do so itself.
 
         The instrumentor is loaded directly: version 0.1.18 (Python 3.8) has no entry point, and its version check asks
@@ -97,7 +100,7 @@ class Library(contract.ClientLibrary):
         """
         if not self._clients:
             return
-        self._stream_usage = stream_usage
+        self._recording = recording
         self._follow()
         if self.has_yielded:
             return
@@ -112,12 +115,12 @@ class Library(contract.ClientLibrary):
             for _, known in present:
                 self._arming.postpone(known)
             return
-        self._put_in_place(tracer_provider, openai, due)
+        self._put_in_place(recording, openai, due)
 
     def _is_due(self, client_class: Any) -> bool:
         return client_class not in self._in_place or self._is_bare(client_class)
 
-    def _put_in_place(self, tracer_provider: Any, openai: Any, due: List[Any]) -> None:
+    def _put_in_place(self, recording: Recording, openai: Any, due: List[Any]) -> None:
         """All of it or nothing: the program's own exception may come in the middle, and the next client tries again."""
         from openinference.instrumentation.openai import OpenAIInstrumentor
 
@@ -133,10 +136,12 @@ class Library(contract.ClientLibrary):
         before = [(client_class, client_class.request) for client_class in (openai.OpenAI, openai.AsyncOpenAI)]
         instrumentor = AgentInstrumentor()
         try:
-            instrumentor.instrument(tracer_provider=tracer_provider, skip_dep_check=True, config=trace_config())
+            instrumentor.instrument(
+                tracer_provider=recording.tracer_provider, skip_dep_check=True, config=trace_config()
+            )
             for client_class, below in before:
                 if client_class in due:
-                    ways = request.ways(tracer_provider, self._originals.get(below, below), self._stream_usage)
+                    ways = request.ways(recording, self._originals.get(below, below))
                     is_async = client_class is openai.AsyncOpenAI
                     client_class.request = around(client_class.request, ways, is_async=is_async)
                     self._in_place[client_class] = below

@@ -22,6 +22,8 @@ from opentelemetry.trace import Status, StatusCode
 from hf_openobserve.call import open_calls, unsampled
 from hf_openobserve.call.call import LONGEST_ANSWER, Call
 from hf_openobserve.call.own_span import OwnSpan, Spans
+from hf_openobserve.call.recording import Recording
+from hf_openobserve.call.unsampled import Note
 from hf_openobserve.clients import http
 from hf_openobserve.clients.openai import background, model_calls
 from hf_openobserve.clients.steps import Steps
@@ -65,9 +67,9 @@ _passage: ContextVar[Optional[_Passage]] = ContextVar("hf_openobserve.openai", d
 # Beneath OpenInference, or whatever instruments the client.
 
 
-def recorded(original: Any, args: Any, kwargs: Any, usage_mode: str) -> Steps:
+def recorded(original: Any, args: Any, kwargs: Any, recording: Optional[Recording]) -> Steps:
     """Record the request for the span that is current, if that is an instrumentation's of OpenAI."""
-    sending = diagnostics.guarded("openai request", _begin, args, kwargs, usage_mode)
+    sending = diagnostics.guarded("openai request", _begin, args, kwargs, recording or Recording())
     if sending is None:
         return (yield functools.partial(original, *args, **kwargs))
     sending.enter()
@@ -83,7 +85,7 @@ def recorded(original: Any, args: Any, kwargs: Any, usage_mode: str) -> Steps:
     return result
 
 
-def _begin(args: Any, kwargs: Any, usage_mode: str) -> Optional[http.Sending]:
+def _begin(args: Any, kwargs: Any, recording: Recording) -> Optional[http.Sending]:
     passage = _passage.get()
     _passage.set(None)  # what is called within this call is another one
     span = trace.get_current_span()
@@ -99,24 +101,24 @@ def _begin(args: Any, kwargs: Any, usage_mode: str) -> Optional[http.Sending]:
     around_it = http.enclosing()
     if around_it is not None:
         around_it.is_recorded_beneath = True
-    sending = _sending(args[0], options, kwargs, usage_mode)
+    sending = _sending(args[0], options, kwargs, recording)
     open_calls.remember(span, sending.call)
     if passage is not None:
         passage.span = span
     return sending
 
 
-def _sending(client: Any, options: Any, kwargs: Any, usage_mode: str) -> http.Sending:
+def _sending(client: Any, options: Any, kwargs: Any, recording: Recording) -> http.Sending:
     literals.remember_client(client, options)
     url, host = address_of(client, options)
     body = options.json_data if isinstance(options.json_data, dict) else {}
     extra = getattr(options, "extra_json", None)
     if extra:
         body = {**body, **extra}
-    call = Call(url=url, host=host, request=body, api=api_at(url), client_error=_CLIENT_ERROR)
+    call = Call(url=url, host=host, request=body, api=api_at(url), client_error=_CLIENT_ERROR, asker=recording.asker)
     if kwargs.get("stream") or body.get("stream") is True:
         call.streams()
-    return http.Sending(call, options=options, usage_mode=usage_mode)
+    return http.Sending(call, options=options, usage_mode=recording.stream_usage, propagate=recording.propagate)
 
 
 def address_of(client: Any, options: Any) -> Tuple[str, str]:
@@ -148,9 +150,10 @@ _COUNTED = "past it, and counted"
 _LATER = "past it, with a span of ours if it is the answer at last"
 
 
-def ways(tracer_provider: Any, plain: Any, usage_mode: str) -> Any:
+def ways(recording: Recording, plain: Any) -> Any:
     """The logic around OpenInference's ``request``; ``plain`` is the one beneath it."""
-    spans = Spans(tracer_provider, SCOPE, trace_config())
+    spans = Spans(recording, SCOPE, trace_config())
+    tracer_provider, note = recording.tracer_provider, recording.note
 
     def choose(args: Any, kwargs: Any) -> str:
         options = args[2]
@@ -162,7 +165,7 @@ def ways(tracer_provider: Any, plain: Any, usage_mode: str) -> Any:
         if not model_calls.is_model_call(options.method, options.url, body):
             return _PAST
         is_dropped = model_calls.is_dropped(tracer_provider)
-        if is_dropped and unsampled.note is None:
+        if is_dropped and note is None:
             return _PAST
         if not is_instrumentation_enabled():
             diagnostics.debug("a call is not recorded: another tool suppresses instrumentation in its context")
@@ -178,13 +181,13 @@ def ways(tracer_provider: Any, plain: Any, usage_mode: str) -> Any:
             args, kwargs = diagnostics.guarded("openai request", _positional, args, kwargs, default=(args, kwargs))
         way = diagnostics.guarded("openai request", choose, args, kwargs, default=_THROUGH)
         if way is _THROUGH:
-            return (yield from _through(inner, args, kwargs))
+            return (yield from _through(note, inner, args, kwargs))
         if way is _COUNTED:
-            return (yield from _counted(plain, args, kwargs))
+            return (yield from _counted(note, plain, args, kwargs))
         if way is _LATER:
             return (yield from _retrieved(spans, plain, args, kwargs))
         if way is _OWN:
-            own = diagnostics.guarded("openai request", _own, spans, args, kwargs, usage_mode)
+            own = diagnostics.guarded("openai request", _own, spans, args, kwargs)
             if own is not None:
                 return (yield from own.steps(plain, args, kwargs))
         return (yield functools.partial(plain, *args, **kwargs))
@@ -200,18 +203,18 @@ _WRITING = frozenset(APIS[name] for name in ("chat/completions", "completions", 
 """APIs of which OpenInference's attributes say no more than the bodies of request and answer."""
 
 
-def _through(inner: Any, args: Any, kwargs: Any) -> Steps:
+def _through(note: Optional[Note], inner: Any, args: Any, kwargs: Any) -> Steps:
     passage = _Passage()
     _passage.set(passage)
     began = time.time_ns()
     try:
         result = yield functools.partial(inner, *args, **kwargs)
         if passage.span is None:  # the sampler has left it out
-            diagnostics.guarded("metrics", _count, args, result, None, began)
+            diagnostics.guarded("metrics", _count, note, args, result, None, began)
         return result
     except Exception as error:
         if passage.span is None:
-            diagnostics.guarded("metrics", _count, args, None, error, began)
+            diagnostics.guarded("metrics", _count, note, args, None, error, began)
         raise
     except BaseException as error:
         diagnostics.guarded("openai request", passage.interrupted, error)
@@ -220,29 +223,29 @@ def _through(inner: Any, args: Any, kwargs: Any) -> Steps:
         _passage.set(None)
 
 
-def _counted(plain: Any, args: Any, kwargs: Any) -> Steps:
+def _counted(note: Optional[Note], plain: Any, args: Any, kwargs: Any) -> Steps:
     """Send what the sampler has left out: of it only its numbers are kept."""
     began = time.time_ns()
     try:
         result = yield functools.partial(plain, *args, **kwargs)
     except Exception as error:
-        diagnostics.guarded("metrics", _count, args, None, error, began)
+        diagnostics.guarded("metrics", _count, note, args, None, error, began)
         raise
-    diagnostics.guarded("metrics", _count, args, result, None, began)
+    diagnostics.guarded("metrics", _count, note, args, result, None, began)
     return result
 
 
-def _count(args: Any, result: Any, error: Optional[BaseException], began: int) -> None:
-    if unsampled.note is None:
+def _count(note: Optional[Note], args: Any, result: Any, error: Optional[BaseException], began: int) -> None:
+    if note is None:
         return
     client, _, options = args[:3]
     url, _ = address_of(client, options)
     body = options.json_data
     model = body.get("model") if isinstance(body, dict) else None
     if error is None:
-        unsampled.answered(url, model, result, began)
+        unsampled.answered(note, url, model, result, began)
     else:
-        unsampled.failed(url, model, error, began)
+        unsampled.failed(note, url, model, error, began)
 
 
 def _positional(args: Any, kwargs: Any) -> Any:
@@ -263,19 +266,21 @@ def _is_lazy(options: Any) -> bool:
 # With a span of our own.
 
 
-def _own(spans: Spans, args: Any, kwargs: Any, usage_mode: str) -> Union[_OwnRequest, _CountedRequest, None]:
+def _own(spans: Spans, args: Any, kwargs: Any) -> Union[_OwnRequest, _CountedRequest, None]:
     client, cast_to, options = args[:3]
+    recording = spans.recording
     name = getattr(cast_to, "__name__", "Response")
     is_embedding = name == "CreateEmbeddingResponse"
     span = spans.start("CreateEmbeddings" if is_embedding else name, "EMBEDDING" if is_embedding else "LLM")
     is_read_later = bool(_streams(options.json_data, kwargs) or _is_lazy(options))
     if not span.is_recorded:
-        if unsampled.note is None:
+        if recording.note is None:
             return None
         if not is_read_later:
             return _CountedRequest(span)
-        usage_mode = "off"  # what is asked is seen in the answer, and nobody looks at that
-    sending = _sending(client, options, kwargs, usage_mode)  # after the span: a stream's timing lies within it
+        # What is asked is seen in the answer, and nobody looks at that.
+        recording = recording._replace(stream_usage="off")
+    sending = _sending(client, options, kwargs, recording)  # after the span: a stream's timing lies within it
     sending.is_read_later = is_read_later
     return _OwnRequest(sending, span)
 
@@ -289,7 +294,7 @@ def _request_attributes(call: Call) -> Dict[str, Any]:
 def _retrieved(spans: Spans, plain: Any, args: Any, kwargs: Any) -> Steps:
     """Ask for the answer of a background response: one that is there gets the row, with its tokens, and only once."""
     began = time.time_ns()
-    sending = diagnostics.guarded("openai request", _sending, args[0], args[2], kwargs, "off")
+    sending = diagnostics.guarded("openai request", _sending, args[0], args[2], kwargs, spans.recording)
     if sending is None or sending.call.timing is not None:
         return (yield functools.partial(plain, *args, **kwargs))
     sending.enter()
@@ -321,7 +326,7 @@ class _CountedRequest:
         """Send it with ``plain``."""
         diagnostics.guarded("openai request", self._span.enter)
         try:
-            return (yield from _counted(plain, args, kwargs))
+            return (yield from _counted(self._span.note, plain, args, kwargs))
         finally:
             diagnostics.guarded("openai request", self._span.leave)
 
