@@ -72,7 +72,9 @@ def test_a_sitecustomize_before_ours_and_a_link_to_ours(ask, theirs, tmp_path):
 
 def test_what_is_said_is_what_happens(theirs, tmp_path):
     """Each command is run as well: the row of the table is true."""
-    program = "import sys; w = sys.modules.get('hf_openobserve.door.watch_imports'); print(w is not None and w.door.name)"
+    program = (
+        "import sys; w = sys.modules.get('hf_openobserve.door.watch_imports'); print(w is not None and w.door.name)"
+    )
     for flags, path in [("", [harness.BOOTSTRAP]), ("-I", [harness.BOOTSTRAP]), ("", [theirs, harness.BOOTSTRAP])]:
         environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, path))}
         facts = interpreter.ask(sys.executable, environ, str(tmp_path), flags[1:], imports=False)
