@@ -1,8 +1,8 @@
-"""Tells OpenTelemetry's own GenAI instrumentations that a call is recorded, so that one beneath ours makes no second row.
+"""Tells OpenTelemetry's own GenAI instrumentations that a call is recorded: one beneath ours makes no second row.
 
-They look for a value under a key of the context, and only one of a class of ``opentelemetry-util-genai`` counts, which has no
-public name. Without that class - the package is not loaded, or has moved it - nothing is announced. The other way round,
-their span around a call of ours becomes a chain like any framework's, see ``row.nesting``.
+They look for a value under a key of the context. Only one of a class of ``opentelemetry-util-genai`` counts, which has
+no public name. Without that class - the package is not loaded, or has moved it - nothing is announced. The other way
+round, their span around a call of ours becomes a chain like any framework's, see ``row.nesting``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The calls that have not ended: their facts, by the ids of their spans, and the streams that the program still holds."""
+"""The calls that have not ended: their facts, by the ids of their spans, and the streams the program still holds."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ Describe = Callable[[Mapping[str, Any]], Dict[str, Any]]
 
 
 class _Started(trace.Tracer):
-    """A tracer that hands out a span which has begun: OpenInference's puts its masking and its context's attributes on it."""
+    """A tracer that hands out a begun span: OpenInference's puts its masking and its context's attributes on it."""
 
     def __init__(self, span: Any) -> None:
         self._span = span

@@ -18,7 +18,7 @@ class Tokens(NamedTuple):
     reasoning: Optional[int] = None
 
     def seen(self, *, pieces: int, reasoned: bool) -> Optional[int]:
-        """The tokens that came as the pieces of a stream: without the reasoning, unless there were pieces of that too."""
+        """The tokens that came as pieces of a stream: without the reasoning, unless there were pieces of that too."""
         if self.output is None or not self.reasoning or reasoned:
             return self.output
         if (self.total or 0) >= (self.prompt or 0) + self.output + self.reasoning:

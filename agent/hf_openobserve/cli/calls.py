@@ -244,7 +244,7 @@ def by_provider(calls: Iterable[Call]) -> List[Dict[str, Any]]:
 
 
 def total_cost(calls: Iterable[Call]) -> Optional[float]:
-    """Of those calls whose cost is known; None if none is: failed calls, which cost nothing, do not tell of the others."""
+    """Of the calls whose cost is known; None if none is: failed calls cost nothing, and do not tell of the others."""
     costs = [call.cost for call in calls if call.cost]
     return math.fsum(costs) if costs else None
 

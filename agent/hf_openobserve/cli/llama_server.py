@@ -51,8 +51,8 @@ def interpreter() -> str:
     if other:
         return other
     raise LlamaServerError(
-        "llama.cpp's server needs {}: on Python 3.10 or newer, pip install 'hf-openobserve[demo]'; this is Python {}.{}. "
-        "Or set {} to an interpreter that has them.".format(
+        "llama.cpp's server needs {}: on Python 3.10 or newer, pip install 'hf-openobserve[demo]'; "
+        "this is Python {}.{}. Or set {} to an interpreter that has them.".format(
             " and ".join(missing), *sys.version_info[:2], PYTHON_VARIABLE
         )
     )

@@ -106,7 +106,7 @@ def _more(call: Call) -> Dict[str, Any]:
 
 
 def conversation(text: str) -> List[Dict[str, Any]]:
-    """Messages of a row as ``[{"role", "parts": [{"label", "text"}]}]``; what is no list of messages is one, as it is."""
+    """Messages of a row as ``[{"role", "parts": [{"label", "text"}]}]``; what is no list of them is one, as it is."""
     if not text:
         return []
     try:

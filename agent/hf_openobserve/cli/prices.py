@@ -147,7 +147,7 @@ def sources(settings: Settings) -> Iterator[Source]:
 
 
 def _coverage(settings: Settings) -> Dict[str, Any]:
-    """Which of the outbox's calls have a price, of those that one is asked for: they have not failed, and count tokens."""
+    """Which of the outbox's calls have a price, of those one is asked for: they have not failed, and count tokens."""
     reading = calls.read(contents.roots(None, settings), priced=pricing.Pricing(settings.prices))
     contents.say("prices", reading.unread)
     asked = [call for call in reading.calls if call.error_type is None and call.tokens[0] is not None]

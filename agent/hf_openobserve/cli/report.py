@@ -108,11 +108,11 @@ def report_command(
 
     What a call cost is computed as where it is sent (docs/cost.md), and is not known of every one.
     Latencies are of all calls, failed ones too; a percentile is the latency of a real call (nearest rank).
-    The page has charts, errors with remedies and a table of the newest 10,000 calls to filter, each with its prompt and answer
-    where they were captured; it is readable for its owner alone (0600).
+    The page has charts, errors with remedies and a table of the newest 10,000 calls to filter, each with its prompt and
+    answer where they were captured; it is readable for its owner alone (0600).
 
-    --advise shows, of each provider that answered a model 30 times or more, what its calls cost and took, beside what the
-    router publishes, and what ":cheapest" would have saved.
+    --advise shows, of each provider that answered a model 30 times or more, what its calls cost and took, beside what
+    the router publishes, and what ":cheapest" would have saved.
 
     Exit status: 0; 1 if something in the outbox is not ours to read, as standard error says; 2 if OpenObserve cannot be
     asked or the page cannot be written.

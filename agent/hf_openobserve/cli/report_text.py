@@ -118,7 +118,8 @@ def _saving(cheaper: advice.Cheaper) -> str:
     sent, received = cheaper.price
     return (
         f":cheapest would have saved {cheaper.saved:.0%}: {cheaper.prompt_tokens:,} tokens x {sent:g} + "
-        f"{cheaper.completion_tokens:,} tokens x {received:g} for a million at {contents.one_line(cheaper.provider)} is "
+        f"{cheaper.completion_tokens:,} tokens x {received:g} for a million "
+        f"at {contents.one_line(cheaper.provider)} is "
         f"{cost_text(cheaper.would_cost)} USD, and {cost_text(cheaper.paid)} was paid."
     )
 

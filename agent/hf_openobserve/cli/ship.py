@@ -220,8 +220,8 @@ def _say_what_stays(shipment: Shipment, left: Left) -> None:
     contents.say("ship", left.unread)
     if left.too_old:
         _complain(
-            f"{spans(left.too_old)} began more than {shipment.window_text} ago, and {shipment.destination.shown_endpoint} "
-            "takes none so old: not sent, they stay in the outbox"
+            f"{spans(left.too_old)} began more than {shipment.window_text} ago, "
+            f"and {shipment.destination.shown_endpoint} takes none so old: not sent, they stay in the outbox"
         )
     if left.held:
         _complain(f"{spans(left.held)} held by running processes: left to them")

@@ -1,4 +1,4 @@
-"""Applications that instrument a client library themselves: theirs stays the only instrumentation, and our processor joins it.
+"""Applications that instrument a client library themselves: theirs stays the only one, and our processor joins it.
 
 Imported when one of a library's ``instrumentors`` has been imported, by the application or by our own activation.
 """

@@ -1,9 +1,9 @@
-"""httpx and httpx2, with which openai and litellm send: what of their requests belongs to a call, and how each is answered.
+"""httpx and httpx2, with which openai and litellm send: which requests belong to a call, and how each is answered.
 
-Seen at the public ``send`` of their clients, for which everybody else's request pays a look at two context variables. Here a
-request gets its trace, and a stream is asked for its usage: beneath the client, so that its own debug log shows the
-program's request, and above the network, so that whoever stands in the network's place (a mock, a recorder) meets the
-program's own bytes.
+Seen at the public ``send`` of their clients, for which everybody else's request pays a look at two context variables.
+Here a request gets its trace, and a stream is asked for its usage: beneath the client, so that its own debug log shows
+the program's request, and above the network, so that whoever stands in the network's place (a mock, a recorder) meets
+the program's own bytes.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def _look(call: Call, chunk: Any) -> None:
 
 
 def _asking(sending: Sending, http_client: Any, request: Any, auth: Any) -> Optional[_Asking]:
-    """The question for the usage of a chat's stream, and the request that puts it; None where there is nothing to ask."""
+    """The question for the usage of a chat's stream, and the request that puts it; None if there is nothing to ask."""
     call = sending.call
     if not request.url.path.endswith("/chat/completions"):
         return None

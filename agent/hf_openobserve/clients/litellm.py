@@ -232,7 +232,7 @@ class _Calls:
 
 
 def _named(model: str, arguments: Mapping[str, Any]) -> Tuple[str, str, Optional[str]]:
-    """Whose API, which model, and which of Hugging Face's providers: ``huggingface/together/org/name`` names all three."""
+    """Whose API, which model and which of Hugging Face's providers: ``huggingface/together/org/name`` names all."""
     named, separator, rest = model.partition("/")
     given = arguments.get("custom_llm_provider")
     if isinstance(given, str) and given:

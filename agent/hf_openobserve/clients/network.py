@@ -42,7 +42,7 @@ def is_reached_by(session: Any, url: str) -> bool:
 
 
 def is_reached_by_httpx(http_client: Any, url: Any, library: str) -> bool:
-    """The same of a client of httpx or httpx2. Which transport it takes only a private method tells; without it: False."""
+    """The same of a client of httpx or httpx2. Only a private method tells its transport; without it: False."""
     choose = getattr(http_client, "_transport_for_url", None)
     transport = choose(url) if choose is not None else None
     if not _is_own(http_client, "_send_single_request") or not _is_unseen(http_client):

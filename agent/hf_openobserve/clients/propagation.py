@@ -72,7 +72,7 @@ def take_from(request: Any, added: Mapping[str, str]) -> None:
 
 
 def headers_of(span: Any, *, with_baggage: bool) -> Dict[str, str]:
-    """The headers that tell of a span, the current one if None, and of the program's baggage; none if it is not sampled."""
+    """The headers for a span, the current one if None, and for the program's baggage; none if it is not sampled."""
     current = context.get_current() if span is None else trace.set_span_in_context(span)
     headers: Dict[str, str] = {}
     told = trace.get_current_span(current).get_span_context()

@@ -317,7 +317,7 @@ def _passing_through_the_client() -> Optional[BaseException]:
 
 
 def _decoding(response: Any) -> Tuple[Optional[Callable[[bytes], bytes]], Optional[Tuple[Any, str]]]:
-    """How to look at the bytes: a function that decodes them, or the class of response that decodes them all at the end."""
+    """How to look at the bytes: a function that decodes them, or the response class that decodes all at the end."""
     encoding = str(response.headers.get("content-encoding") or "identity").strip().lower()
     if encoding == "identity":
         return None, None

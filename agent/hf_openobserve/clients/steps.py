@@ -15,7 +15,7 @@ Steps = Generator[Callable[[], Any], Any, Any]
 
 
 def around(original: Any, logic: Callable[..., Steps], *, is_async: bool = False) -> Any:
-    """A function in the place of ``original``: runs ``logic(original, args, kwargs)``, and returns what that returns."""
+    """A function in the place of ``original``: runs ``logic(original, args, kwargs)`` and returns what that returns."""
     if is_async or inspect.iscoroutinefunction(original):
 
         @functools.wraps(original)

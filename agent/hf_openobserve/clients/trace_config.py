@@ -14,13 +14,16 @@ def trace_config() -> Any:
     from openinference.instrumentation import TraceConfig
 
     class Valid(TraceConfig):  # type: ignore[misc]
-        """Every attribute passes ``mask``: what OpenTelemetry would refuse, with a line on the host's log, gets a form it takes."""
+        """Every attribute passes ``mask``: what OpenTelemetry would refuse gets a form it takes.
+
+        A refusal is a line on the host's log.
+        """
 
         def mask(self, key: str, value: Any, **more: Any) -> Any:
             return valid(super().mask(key, value, **more))
 
     class Open(TraceConfig):  # type: ignore[misc]
-        """Where nothing is hidden, ``mask`` compares the name of each attribute with two dozen others, twice, for nothing."""
+        """Where nothing is hidden, ``mask`` compares each attribute's name with two dozen others twice, for nothing."""
 
         def mask(self, key: str, value: Any, **_: Any) -> Any:  # noqa: ARG002 - OpenInference's signature
             return valid(value() if callable(value) else value)

@@ -1,1 +1,1 @@
-"""OpenTelemetry instrumentors of our own, as applications load them: they also work under the stock distro, or by hand."""
+"""Our own OpenTelemetry instrumentors, as applications load them: they also work under the stock distro, or by hand."""

@@ -1,4 +1,4 @@
-"""A client of OpenObserve's API beside ingestion: search, streams, dashboards, folders, alerts, destinations, templates.
+"""Client of OpenObserve's API beside ingestion: search, streams, dashboards, folders, alerts, destinations, templates.
 
 For commands that a person runs, never for the host: it waits, repeats and raises. What goes wrong is one ``ApiError``,
 whose text is a line for that person. Times are microseconds since the epoch, as the server has them.

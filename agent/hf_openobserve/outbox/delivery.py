@@ -275,7 +275,7 @@ class Delivery:
         return [], verdict
 
     def _takes_nothing(self, verdict: answers.Verdict) -> Optional[answers.Verdict]:
-        """Why the server refuses a request without a span as well, so that no span is guilty of it; None if it takes that."""
+        """Why the server also refuses a request without a span, so that no span is guilty; None if it takes that."""
         empty = self._ask([NO_SPAN])
         if empty.outcome == answers.ACCEPTED:
             return None

@@ -1,4 +1,4 @@
-"""The outbox where no disk can be written: with the interface of ``store.DirectoryStore``, bounded, gone with the process."""
+"""The outbox where no disk can be written: ``store.DirectoryStore``'s interface, bounded, gone with the process."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the calls of this process were in numbers: noted where they end, put together and written by the sender's thread.
+"""The calls of this process in numbers: noted where they end, put together and written by the sender's thread.
 
-``note`` runs on the application's threads: it takes no lock and does no I/O. What an interval brought is one record of the
-outbox: from then on it waits there, as spans do, until the server has accepted it.
+``note`` runs on the application's threads: it takes no lock and does no I/O. What an interval brought is one record of
+the outbox: from then on it waits there, as spans do, until the server has accepted it.
 """
 
 from __future__ import annotations

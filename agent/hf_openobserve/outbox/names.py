@@ -1,4 +1,4 @@
-"""Names of new segments: they begin with the time, so that the oldest is the first, and end with their process's own."""
+"""Names of new segments: they begin with the time, so that the oldest is first, and end with their process's own."""
 
 from __future__ import annotations
 

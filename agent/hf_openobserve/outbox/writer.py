@@ -140,7 +140,7 @@ class Writer:
         raise OSError("no segment of the outbox stays open")
 
     def _size_of(self, active: _Active) -> Optional[int]:
-        """Bytes of the segment; None if it was deleted under us, or its descriptor closed, or reused, by the application."""
+        """Bytes of the segment; None if it was deleted under us, or the application closed or reused its descriptor."""
         try:
             status = os.fstat(active.held.fd)
             if identity_of(status) == active.held.identity:

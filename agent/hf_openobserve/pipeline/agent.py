@@ -141,7 +141,7 @@ class Agent:
     # Beside the application's own tracing.
 
     def shared(self, theirs: Any) -> Any:
-        """The provider for an instrumentation of the application's, ``theirs`` if it names one: its spans reach us too."""
+        """The provider for an application's instrumentation, ``theirs`` if it names one: its spans reach us too."""
         from hf_openobserve.pipeline.provider import ResolvingTracerProvider
 
         if theirs is None or isinstance(theirs, ResolvingTracerProvider):

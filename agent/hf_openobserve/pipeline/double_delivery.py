@@ -1,4 +1,4 @@
-"""Whether an application's provider delivers to our destination itself: then joining it would make two rows of one call.
+"""Whether an application's provider delivers to our destination itself: joining it would make two rows of one call.
 
 The one module that reads private attributes, because the SDK has no public way to ask a provider for its exporters.
 Guarded: where an attribute is missing the answer is "no", and the version matrix tests that it is not.

@@ -1,7 +1,7 @@
-"""Functions that freeze: what was recorded is delivered before the answer goes back, or it waits for the next invocation.
+"""Functions that freeze: what was recorded is delivered before the answer goes back, or waits for the next invocation.
 
-The delivery is the sender's, on its own thread, and begins with the end of a call. Here the thread that answers waits for it:
-bounded by the exit budget, never on a thread that runs an event loop (docs/functions.md).
+The delivery is the sender's, on its own thread, and begins with the end of a call. Here the thread that answers waits
+for it: bounded by the exit budget, never on a thread that runs an event loop (docs/functions.md).
 """
 
 from __future__ import annotations

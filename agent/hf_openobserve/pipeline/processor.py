@@ -83,7 +83,7 @@ class RecordingProcessor(SpanProcessor):
         """Where spans wait: each has a lock that a fork must not catch held."""
         return [self.store] if self.memory is None else [self.store, self.memory]
 
-    def on_start(self, span: Span, parent_context: Optional[Context] = None) -> None:  # noqa: ARG002 - the SDK's signature
+    def on_start(self, span: Span, parent_context: Optional[Context] = None) -> None:  # noqa: ARG002 - SDK's signature
         """See to it that there is a sender: a first span that ends in an exit handler could not start a thread."""
         diagnostics.guarded("on_start", self._started, span)
 

@@ -64,7 +64,7 @@ def build(processor: SpanProcessor) -> TracerProvider:
 
 
 def _id_generator() -> Any:
-    """The generator that ``OTEL_PYTHON_ID_GENERATOR`` names, as the SDK's own configuration finds it, else one of our own."""
+    """The generator that ``OTEL_PYTHON_ID_GENERATOR`` names, as the SDK's own configuration finds it, else ours."""
     name = os.environ.get(env.OTEL_PYTHON_ID_GENERATOR, "").strip()
     found = entry_points.find("opentelemetry_id_generator", name) if name and name != "random" else None
     if found is not None:

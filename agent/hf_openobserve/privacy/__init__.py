@@ -209,7 +209,7 @@ def _arguments(values: Iterable[Any], change: Callable[[str], str]) -> Iterator[
 
 
 def mask_text(text: str, policy: Policy) -> str:
-    """The text without secrets: known ones, whatever has the form of a credential, and what the user's pattern matches."""
+    """The text without secrets: known ones, what has the form of a credential, and what the user's pattern matches."""
     return masking.mask(text, policy.secrets + literals.known(), policy.patterns)
 
 

@@ -275,7 +275,7 @@ def _frames(stack: str, message: str) -> str:
 
 
 def _loaded(value: Any) -> Any:
-    """The JSON value of a text that looks like an object or an array, ``_GONE`` if it is none; any other value itself."""
+    """The JSON value of a text that looks like an object or array, ``_GONE`` if it is none; any other value itself."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
         return value
     try:
@@ -373,8 +373,8 @@ def _indexed_messages(whole: FrozenSet[str], text: str, images: str = "") -> _Ju
 
 _WORD_PARAMETERS = _words(
     """
-    encoding_format encoding_formats id language level model output_format quality reasoning_effort response_format service_tier size style
-    tool_choice truncation verbosity voice
+    encoding_format encoding_formats id language level model output_format quality reasoning_effort response_format
+    service_tier size style tool_choice truncation verbosity voice
     """
 )
 
@@ -429,7 +429,7 @@ _ECHOES = _words("input inputs instructions messages prefill query request __ver
 
 
 def _is_echo(name: str, item: Any) -> bool:
-    """What answers repeat: ``instructions`` (Responses API), ``revised_prompt`` (images), ``prompt_logprobs`` (vLLM) ...
+    """What answers repeat: ``instructions`` (Responses), ``revised_prompt`` (images), ``prompt_logprobs`` (vLLM) ...
 
     Token counts have "prompt" in their name, too, and stay.
     """

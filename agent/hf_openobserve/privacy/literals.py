@@ -140,7 +140,7 @@ def known() -> Tuple[str, ...]:
 
 
 def of_environment(environ: Mapping[str, str]) -> List[str]:
-    """The credentials in an environment: by the name of the variable, in lists of headers, and before the @ of a URL."""
+    """The credentials in an environment: by the variable's name, in lists of headers, and before the @ of a URL."""
     found: Set[str] = set()
     for name, value in environ.items():
         if value.startswith(("/", "./", "../", "~")) and len(value) != _AWS_SECRET:

@@ -19,9 +19,9 @@ _NAME_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 
 _PASSWORDS = "password passwd passphrase passcode pwd pword pass"
 _KEYS = """
-    apikey accesskey secretkey privatekey authkey accountkey sharedkey sharedaccesskey masterkey encryptionkey signingkey
-    subscriptionkey storagekey servicekey servicerolekey accesskeysecret licensekey secretaccesskey consumersecret
-    clientsecret appsecret apisecret sharedsecret secret signingsecret webhooksecret jwtsecret
+    apikey accesskey secretkey privatekey authkey accountkey sharedkey sharedaccesskey masterkey encryptionkey
+    signingkey subscriptionkey storagekey servicekey servicerolekey accesskeysecret licensekey secretaccesskey
+    consumersecret clientsecret appsecret apisecret sharedsecret secret signingsecret webhooksecret jwtsecret
     accesstoken authtoken refreshtoken apitoken bearertoken idtoken sessiontoken securitytoken oauthtoken bottoken
     slacktoken hftoken githubtoken gitlabtoken ghtoken jobtoken deploytoken personaltoken privatetoken servicetoken
     usertoken clienttoken admintoken roottoken accesstokensecret xauthtoken xaccesstoken credential credentials
@@ -38,8 +38,8 @@ _KEY_NAMES = tuple(_KEYS.split())
 _ADDRESS_NAMES = frozenset(_IN_ADDRESSES.split())
 _MAYBE_ADDRESS_NAMES = frozenset(_MAYBE_IN_ADDRESSES.split())
 _NO_CREDENTIALS = re.compile(
-    r"(?i)(?:page|next|prev|previous|continuation|cursor|sync|eos|bos|pad|unk|mask|sep|cls|image|audio|stop|start|special"
-    r"|per|max|min|num|total|first|last|public|primary|foreign|sort|cache|partition)[_-]?(?:token|key)s?\Z"
+    r"(?i)(?:page|next|prev|previous|continuation|cursor|sync|eos|bos|pad|unk|mask|sep|cls|image|audio|stop|start"
+    r"|special|per|max|min|num|total|first|last|public|primary|foreign|sort|cache|partition)[_-]?(?:token|key)s?\Z"
 )
 
 _PLACEHOLDER = re.compile(
@@ -60,7 +60,8 @@ _WORDS = words(
 )
 
 _SEPARATOR = re.compile(
-    r"(?:\\*[\"'`]|%22)?\]?(?:[ \t]{0,8}(?P<sign>=>|:=|=|:(?!:)|%3D|%3A|>)(?:[ \t]{0,8}|(?:\s|\\+[nt]){0,8}(?=\\*[\"']))"
+    r"(?:\\*[\"'`]|%22)?\]?(?:[ \t]{0,8}(?P<sign>=>|:=|=|:(?!:)|%3D|%3A|>)"
+    r"(?:[ \t]{0,8}|(?:\s|\\+[nt]){0,8}(?=\\*[\"']))"
     r"|,(?=\s{0,4}b?\\*[\"']))[ \t]{0,8}(?:[brfu@](?=\\*[\"']))?"
 )
 _ANNOTATED = re.compile(r"[A-Za-z_][\w.]*(?:\[[\w., ]*\])?[ \t]*=[ \t]*")
@@ -188,7 +189,7 @@ def _strength(name: str, *, in_address: bool) -> str:
 
 
 class Candidate(NamedTuple):
-    """``following`` is the character behind the value, ``quote`` empty for a bare one, ``sign`` for a pair of a tuple."""
+    """``following`` is the character behind the value, ``quote`` empty for a bare one, ``sign`` for a tuple's pair."""
 
     name: str
     sign: str
@@ -271,7 +272,7 @@ _JUDGES: Dict[str, Callable[[Candidate], bool]] = {
 
 
 def _is_made_of_words(body: str) -> bool:
-    """``sk-no-key-required``, ``your-api-key``, ``not_needed``: each piece is a word of those that stand for nothing."""
+    """``sk-no-key-required``, ``your-api-key``, ``not_needed``: each piece is a word that stands for nothing."""
     pieces = [piece for piece in re.split("[^A-Za-z0-9]+", body.lower()) if piece]
     return all(piece in _WORDS or len(piece) < 2 or re.fullmatch("abc(?:123)?|123|1234", piece) for piece in pieces)
 

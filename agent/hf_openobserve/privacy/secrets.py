@@ -1,4 +1,4 @@
-"""Credentials in a text, known by their form: what issuers of keys put in front of them, what HTTP puts them in, key blocks.
+"""Credentials in a text, known by their form: what issuers put in front of keys, what HTTP puts them in, key blocks.
 
 A value that only its name betrays (``password=``) is in ``named_values``. docs/privacy.md lists all forms.
 
@@ -298,7 +298,7 @@ def _is_camel_case(word: str) -> bool:
 
 
 def _rest(pattern: str, *prefixes: str) -> Judge:
-    """A key that begins with one of the prefixes, whose last character is the rule's, and goes on as ``pattern`` says."""
+    """A key that begins with one of the prefixes, whose last character is the rule's, and goes on as ``pattern``."""
     rest = functools.lru_cache(maxsize=None)(lambda: re.compile(pattern))
 
     def judge(text: str, start: int, end: int) -> Span:
@@ -349,7 +349,7 @@ _JSON_WEB_TOKEN = re.compile(r"(?:\.[A-Za-z0-9_-]*){1,4}")
 
 
 def _dotted(text: str, start: int, end: int) -> Span:
-    """A JSON Web Token, from the ``{"`` of its header on, a token of Discord's, or a key whose prefix ends with a dot."""
+    """A JSON Web Token, from the ``{"`` of its header on, a Discord token, or a key whose prefix ends with a dot."""
     head = text[max(0, start - 4096) : start]
     word = head[len(head.rstrip(_WORD_CHARACTERS)) :]
     if word[:1] in _ESCAPED and text[start - len(word) - 1 : start - len(word)] == "\\":
@@ -384,7 +384,7 @@ _ORDINARY_VALUES = words(
 
 
 def _authorization(text: str, _start: int, end: int) -> Span:
-    """What follows a scheme, whatever its form, where it ends its line or quotation; without one, what looks like a key."""
+    """What follows a scheme, of any form, where it ends its line or quotation; without one, what looks like a key."""
     opening = _OPENING.match(text, end)
     at = opening.end() if opening is not None else end
     schemes = _SCHEMES.match(text, at)
@@ -507,8 +507,8 @@ RULES: Tuple[Rule, ...] = (
     Rule(".", r"\.(?=eyJ|[A-Za-z0-9_-]{16}|[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27})", _dotted),
     Rule(
         "A",
-        "A(?<![0-9A-DF-SU-Z]A)(?=[A-Z0-9]{16}|A[A-Za-z0-9_-]{30}|3T[A-Z0-9]{17}|IzaS?[A-Za-z0-9_-]{30}|I[A-Za-z0-9]{16}|TATT3x|TCTT3x"
-        "|BSK[A-Za-z0-9+/]{60}|KCp[A-Za-z0-9]{60})",
+        "A(?<![0-9A-DF-SU-Z]A)(?=[A-Z0-9]{16}|A[A-Za-z0-9_-]{30}|3T[A-Z0-9]{17}|IzaS?[A-Za-z0-9_-]{30}"
+        "|I[A-Za-z0-9]{16}|TATT3x|TCTT3x|BSK[A-Za-z0-9+/]{60}|KCp[A-Za-z0-9]{60})",
         _either(
             _rest("(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])|3T[A-Z0-9]{17}(?![A-Za-z0-9])", "A"),
             _rest("Iza[A-Za-z0-9_-]{30,}", "A"),
@@ -538,5 +538,5 @@ _CREDENTIAL_HEADERS = words(
 
 
 def is_credential(header: str) -> bool:
-    """Whether an HTTP header, by its name (also as attributes spell it, with underscores), holds nothing but a secret."""
+    """Whether an HTTP header, by its name (also as attributes spell it, with underscores), holds only a secret."""
     return header.lower().replace("_", "-") in _CREDENTIAL_HEADERS

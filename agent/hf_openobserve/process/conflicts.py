@@ -1,8 +1,8 @@
-"""Which packages of the program's the agent cannot work with: asked before anything of it is imported, and by ``doctor``.
+"""Which program packages the agent cannot work with: asked before anything of it is imported, and by ``doctor``.
 
 The program's packages are used where they are in the range that works; what it has not comes from the agent's directory
-(docs/laws.md#6). Ranges are those that the packages say themselves, and for OpenTelemetry, whose releases pin each other,
-what was tried: ``tests/bundle/test_combinations.py``.
+(docs/laws.md#6). Ranges are those that the packages say themselves, and for OpenTelemetry, whose releases pin each
+other, what was tried: ``tests/bundle/test_combinations.py``.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def is_absent() -> bool:
 
 
 def sets() -> List[Tuple[str, ...]]:
-    """What may be appended to ``sys.path``: that directory; in a bundle also with OpenTelemetry's older parts before it."""
+    """What may be appended to ``sys.path``: that directory; in a bundle also with OpenTelemetry's older parts first."""
     own = directory()
     older = os.path.join(os.path.dirname(own), EARLIER)
     return [(own,), (older, own)] if is_bundle() and os.path.isdir(older) else [(own,)]

@@ -30,7 +30,7 @@ def say_once(line: str, about: str = "") -> None:
 
 
 def debug(line: str) -> None:
-    """Write one line to stderr if ``OPENOBSERVE_HF_DEBUG`` is on (read each time: it is only asked off the hot path)."""
+    """Write one line to stderr if ``OPENOBSERVE_HF_DEBUG`` is on (read each time: only asked off the hot path)."""
     if debugging():
         _write(line)
 
@@ -97,7 +97,7 @@ def guarded(where: str, call: Callable[..., _T], *args: Any, default: Any = None
 
 
 def without_secrets(text: str) -> str:
-    """The text as it may be shown: whoever's exception it quotes, no credential of the environment or of a client is in it."""
+    """The text as it may be shown: no credential of the environment or a client, whoever's exception it quotes."""
     try:
         from hf_openobserve.privacy import literals, masking
 

@@ -13,7 +13,10 @@ from typing import Any, Callable, Deque
 
 
 def is_native(lock: Any) -> bool:
-    """Whether a lock is the interpreter's. gevent's and eventlet's may switch to another greenlet, also where merely asked."""
+    """Whether a lock is the interpreter's.
+
+    gevent's and eventlet's may switch to another greenlet, also where merely asked.
+    """
     return type(lock).__module__ == "_thread"
 
 

@@ -48,7 +48,7 @@ def keep_clean(is_ours: Callable[[], bool]) -> None:
 
 
 def keep_limits_quiet() -> None:
-    """Filter the SDK's warning of each text that ``OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`` cuts, where the text is ours.
+    """Filter the SDK's warning of each text that ``OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`` cuts, if the text is ours.
 
     The user asked for the limit, and the program sets no attribute. What it sets itself is said as without us.
     """

@@ -4,8 +4,8 @@ An exception of ours was raised by what we called. One of the program's came fro
 
 - from a function that was called between two of our instructions, which is given the very frame that it interrupts: a
   handler of a signal (``handler(signum, frame)``) or a trace function (``trace(frame, event, argument)``);
-- from nowhere: another thread (``PyThreadState_SetAsyncExc``) or another greenlet (``throw``) put it there. No ``raise`` was
-  executed, it has no arguments, and its class belongs to none of the modules that ran.
+- from nowhere: another thread (``PyThreadState_SetAsyncExc``) or another greenlet (``throw``) put it there. No
+  ``raise`` was executed, it has no arguments, and its class belongs to none of the modules that ran.
 
 Imported when an exception is handled, not before. Standard library only.
 """
@@ -116,7 +116,7 @@ def _codes_of_signal_handlers() -> Set[CodeType]:
 
 
 def _came_from_nowhere(error: Exception, entries: List[TracebackType]) -> bool:
-    """True if no instruction of the traceback raised it: it was put into this thread, or this greenlet, by another one."""
+    """True if no instruction of the traceback raised it: another one put it into this thread or greenlet."""
     if error.args or not entries or _raises(entries[-1]):
         return False
     home = type(error).__module__

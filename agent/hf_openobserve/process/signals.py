@@ -1,4 +1,4 @@
-"""Lets the program's signals wait for what must not be interrupted in its middle, and keeps them off our own threads."""
+"""Lets the program's signals wait for what must not be interrupted in its middle, and keeps them off our threads."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def left_to_the_application() -> Iterator[None]:
 
 
 class _StandIn:
-    """In place of the handlers: what one thread blocks, the system gives to another, and Python handles it here all the same."""
+    """In the handlers' place: what one thread blocks, the system gives to another, and Python still handles it here."""
 
     def __init__(self, handlers: Dict[int, _Handler]) -> None:
         self._handlers = handlers

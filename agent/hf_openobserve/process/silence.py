@@ -20,7 +20,7 @@ _PACKAGES = re.compile(
 
 @contextmanager
 def imports() -> Iterator[None]:
-    """Ignore warnings attributed to the packages the agent imports, also where the application turns them into errors."""
+    """Ignore warnings attributed to the packages the agent imports, also if the application turns them into errors."""
     # The form of an entry of warnings.filters: action, message, category, module, line (0 is any).
     entry: Any = ("ignore", None, Warning, _PACKAGES, 0)
     filters: Any = warnings.filters

@@ -175,8 +175,9 @@ def _identity(work: Work) -> None:
 
 
 def provider_name(host: str, otherwise: str = "openai") -> str:
-    """``gen_ai.provider.name``: ``huggingface`` for its hosts, a provider's for its own, else the API's, as the conventions ask.
+    """``gen_ai.provider.name``: ``huggingface`` for its hosts, a provider's for its own, else the API's.
 
+    That is what the conventions ask.
     otherwise: what the span says. ``openai`` is what instrumentations say of every host.
     """
     for domain in ("huggingface.co", "huggingface.cloud", "hf.co"):

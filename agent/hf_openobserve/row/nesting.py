@@ -108,7 +108,7 @@ class Nesting:
             parent = above.parent
 
     def ended(self, record: SpanRecord, is_call: bool) -> SpanRecord:
-        """The record of a span that has ended: as it is, or with its claim to be the call itself taken back, in place."""
+        """The record of an ended span: as it is, or with its claim to be the call itself taken back, in place."""
         key = (record.trace_id, record.span_id)
         known = self._open.pop(key, None)
         if is_call:

@@ -80,7 +80,7 @@ def message(source: Mapping[str, Any], role: str) -> Message:
 
 
 def tool_calls(source: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    """The tool calls of a message, whatever form of them it has: a list, one object, the API's older ``function_call``."""
+    """The tool calls of a message, in whatever form: a list, one object, the API's older ``function_call``."""
     calls = source.get("tool_calls")
     made = [_tool_call(call) for call in objects([calls] if isinstance(calls, Mapping) else calls)]
     if isinstance(source.get("function_call"), Mapping):

@@ -184,7 +184,7 @@ class _Choice:
         return bool(reasoning or refusal or calls or legacy or audio)
 
     def _add_parts(self, content: Any) -> None:
-        """Content in parts, as Magistral streams it: ``[{"type": "thinking", "thinking": [{"type": "text", ...}]}]``."""
+        """Content in parts, as Magistral streams: ``[{"type": "thinking", "thinking": [{"type": "text", ...}]}]``."""
         for part in content if isinstance(content, (list, tuple)) else (content,):
             if isinstance(part, str):
                 self._content.append(part)

@@ -63,7 +63,8 @@ _RULES = (
     _Rule(
         "credits_exhausted",
         r"monthly (included )?credits|credit (limit|balance)|exceeded your current quota|billing hard limit"
-        r"|(insufficient|not enough|out of|no|exhausted|depleted)( \w+){0,2} (credits?|balance|funds)\b|spend(ing)? (limit|cap)",
+        r"|(insufficient|not enough|out of|no|exhausted|depleted)( \w+){0,2} (credits?|balance|funds)\b"
+        r"|spend(ing)? (limit|cap)",
         _NO_CREDITS,
         _BUSY | {401, 402, 403},
     ),
@@ -79,8 +80,8 @@ _RULES = (
     ),
     _Rule(
         "gated_model",
-        r"\bgated (repo|model)|\bmodel is gated|\b(model|repo|repository|dataset) \S+ is restricted|not in the authorized list"
-        r"|awaiting a review|\b(ask|request) (for )?access\b(?! token)",
+        r"\bgated (repo|model)|\bmodel is gated|\b(model|repo|repository|dataset) \S+ is restricted"
+        r"|not in the authorized list|awaiting a review|\b(ask|request) (for )?access\b(?! token)",
         _set("gatedrepo model_terms_required"),
         _HIDDEN,
     ),
@@ -117,19 +118,21 @@ _RULES = (
     _Rule(
         "context_length",
         r"max(imum)? (context|model|prompt|input|sequence) (window )?len|range of input length|configured context size"
-        r"|exceed.{0,80}(context (length|window|size|limit)|token limit|(number of|max\w*) tokens|(sequence|max\w*) length|length limit)"
+        r"|exceed.{0,80}(context (length|window|size|limit)|token limit|(number of|max\w*) tokens"
+        r"|(sequence|max\w*) length|length limit)"
         r"|((context|input|prompt) (length|window|size)|token count|input tokens?).{0,80}exceed|more than max tokens"
         r"|(prompt|inputs?|request|messages?|conversation|sequence|text) (is|are) too long"
-        r"|too many (\w+ )?tokens(?! per|, please wait)|longer than .{0,60}(context|max)|greater than the context length"
-        r"|tokens? \+ .{0,30}max_new_tokens|have less than \d+ tokens|reduce the length of (the|your)",
+        r"|too many (\w+ )?tokens(?! per|, please wait)|longer than .{0,60}(context|max)"
+        r"|greater than the context length|tokens? \+ .{0,30}max_new_tokens|have less than \d+ tokens"
+        r"|reduce the length of (the|your)",
         _set("context_length_exceeded exceed_context_size_error model_context_window_exceeded"),
         frozenset({None, 400, 413, 422, 424, 500}),
     ),
     _Rule(
         "content_filter",
-        r"content[ _-]?(filter|management|policy|policies|moderat|checker)|content exists risk|safety (system|filter|check)"
-        r"|flagged (as|for|by)|(usage|acceptable use) (policy|policies|guidelines)|inappropriate content"
-        r"|requires moderation|sensitive content",
+        r"content[ _-]?(filter|management|policy|policies|moderat|checker)|content exists risk"
+        r"|safety (system|filter|check)|flagged (as|for|by)|(usage|acceptable use) (policy|policies|guidelines)"
+        r"|inappropriate content|requires moderation|sensitive content",
         _set("content_filter content_policy_violation moderation_blocked data_inspection_failed"),
         frozenset({None, 400, 403, 422, 451, 500}),
     ),
@@ -142,8 +145,9 @@ _RULES = (
     ),
     _Rule(
         "auth_invalid",
-        r"invalid (username or password|credentials|(api|access|auth\w*|bearer|user|hf) (key|token)\b)|incorrect api key"
-        r"|api[ _-]?key (is )?(not valid|invalid|missing|required|expired)|\btoken .{0,60}(is|has) (been )?(expired|revoked)"
+        r"invalid (username or password|credentials|(api|access|auth\w*|bearer|user|hf) (key|token)\b)"
+        r"|incorrect api key|api[ _-]?key (is )?(not valid|invalid|missing|required|expired)"
+        r"|\btoken .{0,60}(is|has) (been )?(expired|revoked)"
         r"|must provide an api[ _]key|no (api key|auth credentials)|could not resolve authentication"
         r"|non-hugging face api key",
         _set("invalid_api_key authentication_error"),
@@ -249,9 +253,10 @@ BY_CLASS: Tuple[Tuple[Optional[str], FrozenSet[str]], ...] = (
     (
         "client_timeout",
         _set(
-            "openai.APITimeoutError huggingface_hub.InferenceTimeoutError httpx.TimeoutException httpx2.TimeoutException"
-            " httpcore.TimeoutException requests.Timeout urllib3.ReadTimeoutError aiohttp.ServerTimeoutError"
-            " asyncio.TimeoutError concurrent.TimeoutError gevent.Timeout socket.timeout builtins.TimeoutError"
+            "openai.APITimeoutError huggingface_hub.InferenceTimeoutError httpx.TimeoutException"
+            " httpx2.TimeoutException httpcore.TimeoutException requests.Timeout urllib3.ReadTimeoutError"
+            " aiohttp.ServerTimeoutError asyncio.TimeoutError concurrent.TimeoutError gevent.Timeout socket.timeout"
+            " builtins.TimeoutError"
         ),
     ),
     (

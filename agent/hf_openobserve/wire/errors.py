@@ -180,7 +180,7 @@ class _Body:
 
 
 def sentence_of(body: Any) -> str:
-    """The sentence in an error body: ``{"error": "..."}``, ``{"error": {"message": ...}}``, their relatives, text, HTML."""
+    """An error body's sentence: ``{"error": "..."}``, ``{"error": {"message": ...}}``, their relatives, text, HTML."""
     return _clean(_sentence(body, 0))
 
 

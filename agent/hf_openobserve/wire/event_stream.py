@@ -134,7 +134,7 @@ class UsageHidden(EventStream):
         return b"".join((*self.released(), rest))
 
     def passing(self, event: bytes) -> List[bytes]:
-        """Look at one event, or at the one line of it that has the data; returns those that go on to the program now."""
+        """Look at one event, or at its line with the data; returns those that go on to the program now."""
         chunk = self._event(event)
         if not isinstance(chunk, dict):
             if self._held and not sse.data_of(event):
@@ -195,7 +195,7 @@ def _is_beside(usage: Any, groq: Any) -> bool:
 
 
 def _without_usage(event: bytes, chunk: Dict[str, Any]) -> bytes:
-    """The event without its member ``usage``, and one comma; as it is where that cannot be told from others of the name."""
+    """The event without its ``usage``, and one comma; as it is where that cannot be told from others of the name."""
     if "usage" not in chunk:
         return event
     place = event.rfind(b'"usage"')

@@ -1,4 +1,4 @@
-"""Request and answer bodies of the Inference API as OpenInference attributes, in openinference-instrumentation-openai's shape.
+"""Inference API requests and answers as OpenInference attributes, in openinference-instrumentation-openai's shape.
 
 Pure. Formats: the OpenAI-compatible chat completion, Text Generation Inference's generation (and its OpenAI-compatible
 form at some providers), feature extraction and sentence similarity. What a body does not say has no attribute.
@@ -35,7 +35,7 @@ ANY_IMAGES = Images(max_length=sys.maxsize)
 
 
 def request(body: Mapping[str, Any], messages: Optional[str] = None) -> Dict[str, Any]:
-    """Attributes of a request of any API of OpenAI's, but for its ``messages``; their JSON is taken where it is known."""
+    """Attributes of a request of any OpenAI API, but for its ``messages``; their JSON is taken where it is known."""
     if messages is not None and "tools" not in body and "data:image/" not in messages:
         others = _parameters(body, None, ("messages",))
         text = f'{{"messages": {messages}, {others[1:]}' if len(others) > 2 else f'{{"messages": {messages}}}'
@@ -113,7 +113,7 @@ def _without_images(value: Any, max_length: int) -> Any:
 
 
 def messages(body: Mapping[str, Any], answer: Mapping[str, Any]) -> Dict[str, Any]:
-    """The messages of a chat's request and answer and the tools that were offered, one attribute for each thing said."""
+    """The messages of a chat's request and answer and the tools offered, one attribute for each thing said."""
     attributes: Dict[str, Any] = {}
     for index, message in enumerate(objects(body.get("messages"))):
         for key, value in _message(message):

@@ -12,7 +12,7 @@ from typing import Mapping, NamedTuple, Optional
 
 
 class Provider(NamedTuple):
-    """``kind`` is the column ``hf.endpoint.kind``: ``provider``, or ``gateway`` for one that passes calls on to many."""
+    """``kind`` is the column ``hf.endpoint.kind``: ``provider``, or ``gateway`` for one that passes calls to many."""
 
     name: str
     llm: str

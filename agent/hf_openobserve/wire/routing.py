@@ -80,7 +80,10 @@ def endpoint_kind_of(url: str) -> str:
 
 
 def api_of(url: str) -> str:
-    """``llm.system``, the API that is spoken at an address: ``openai``, else ``huggingface``, that of a task as the Hub has it."""
+    """``llm.system``, the API that is spoken at an address: ``openai``, else ``huggingface``.
+
+    The latter is that of a task, as the Hub has it.
+    """
     return "openai" if url.partition("?")[0].endswith(OPENAI_PATHS) else "huggingface"
 
 

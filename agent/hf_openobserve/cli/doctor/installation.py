@@ -1,4 +1,4 @@
-"""What is installed for an interpreter: its version, the agent, what the agent needs, and the clients that it records."""
+"""What is installed for an interpreter: its version, the agent, what it needs, and the clients that it records."""
 
 from __future__ import annotations
 

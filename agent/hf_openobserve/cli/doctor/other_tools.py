@@ -23,8 +23,10 @@ _TOOLS = (
         "Logfire",
         ["logfire"],
         YELLOW,
-        "by default it suppresses other instrumentation within its own spans of OpenAI's calls: these calls have no row",
-        "Write logfire.instrument_openai(suppress_other_instrumentation=False); OPENOBSERVE_HF_DEBUG=true says it per call",
+        "by default it suppresses other instrumentation within its own spans of OpenAI's calls: "
+        "these calls have no row",
+        "Write logfire.instrument_openai(suppress_other_instrumentation=False); "
+        "OPENOBSERVE_HF_DEBUG=true says it per call",
     ),
     _Tool(
         "Sentry",

@@ -1,4 +1,4 @@
-"""A program for the interpreter that is asked about: it says where Python would find what, and runs nothing of the user's.
+"""A program for the interpreter asked about: it says where Python would find what, and runs nothing of the user's.
 
 It is started by ``python -S`` with the command's own flags and environment, and does what ``site`` does when a program
 starts, but for ``sitecustomize``, which it looks for and does not run. It imports the standard library alone, and then,

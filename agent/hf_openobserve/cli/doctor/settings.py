@@ -84,7 +84,7 @@ def _prices(path: str) -> Iterator[Finding]:
 
 
 def _all_names(environ: Mapping[str, str]) -> List[str]:
-    """Those that the agent reads, in the order in which they are documented, and the family of ``OPENINFERENCE_HIDE_``."""
+    """Those that the agent reads, in the documented order, and the family of ``OPENINFERENCE_HIDE_``."""
     constants: Dict[str, object] = vars(names)
     known = [name for name, value in constants.items() if value == name]
     known += names.HF_TOKEN_VARIABLES

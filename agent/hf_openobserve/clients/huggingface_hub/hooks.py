@@ -149,7 +149,7 @@ def _post(original: Any, args: Any, kwargs: Any) -> Steps:
 
 
 def _told(parameters: Any, mode: str) -> Optional[propagation.Destination]:
-    """Where the request goes, if that may be told the trace; None where huggingface_hub logs each request's headers."""
+    """Where the request goes, if that may be told the trace; None if huggingface_hub logs each request's headers."""
     constants = sys.modules.get("huggingface_hub.constants")
     if getattr(constants, "HF_DEBUG", False):
         return None

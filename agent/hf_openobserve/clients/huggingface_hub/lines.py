@@ -1,4 +1,4 @@
-"""The lines of a streamed answer on their way to huggingface_hub, without what only our question for the usage has brought.
+"""The lines of a streamed answer on their way to huggingface_hub, without what only our question for usage brought.
 
 huggingface_hub takes each line with data for an event, and leaves out every other one: so do we. An answer that is no
 stream at all, an error or a page for people, is nothing to the client, and is kept here.
@@ -48,7 +48,7 @@ class _Lines:
             self._waiting.append(line)
 
     def _keep(self, data: bytes) -> None:
-        """Keep the answer for as long as it may be one document: a line with data, or too many bytes, say that it is not."""
+        """Keep the answer as long as it may be one document: a line with data, or too many bytes, say it is not."""
         assert self._document is not None
         self._length += len(data)
         if data.startswith(b"data:") or self._length > _LONGEST_DOCUMENT:
@@ -61,7 +61,7 @@ class _Lines:
         self._waiting.extend(one.decode("utf-8", "surrogatepass") if self._as_text else one for one in passing)
 
     def _goes_after(self, error: Exception) -> bool:
-        """True if what was held back goes before the error, or the end; what the program raised itself waits for nothing."""
+        """True if what was held back goes before the error or the end; what the program raised waits for nothing."""
         if self._hidden is not None and interruptions.programs_own(error) is None:
             self._put(self._hidden.released())
             if self._waiting:

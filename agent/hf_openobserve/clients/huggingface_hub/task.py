@@ -224,7 +224,7 @@ class Task:
 
     @property
     def _model(self) -> Optional[str]:
-        """The Hub id that the program named, or huggingface_hub for it; what a provider calls the model is another thing."""
+        """The Hub id that the program named, or huggingface_hub for it; a provider's name for the model is another."""
         named = (model for model in self._models if isinstance(model, str) and model and not routing.is_url(model))
         return next(named, None)
 
@@ -441,7 +441,10 @@ class Task:
         return attributes
 
     def _provider(self) -> Dict[str, Any]:
-        """Whose API was spoken, and who offers it: as ``columns`` does for any client, but where the provider is asked itself."""
+        """Whose API was spoken, and who offers it.
+
+        As ``columns`` does for any client, but where the provider is asked itself.
+        """
         known = self._call.known_attributes()
         system, name = self._system, "huggingface"
         if "server.address" in known and "hf.provider.served" not in known:

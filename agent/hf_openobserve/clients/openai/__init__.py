@@ -80,7 +80,7 @@ class Library(contract.ClientLibrary):
         return any(client_class.request is ours for ours in self._originals)
 
     def _instrumented_now(self, client_class: Any) -> bool:
-        """Instrument a class whose call comes past our instrumentation: True if that is now in place and must see the call.
+        """Instrument a class whose call comes past us: True if our instrumentation is now in place and must see it.
 
         The client is from before we were armed, or whoever had replaced ``request`` while we activated has put it back.
         """

@@ -122,7 +122,7 @@ def _sending(client: Any, options: Any, kwargs: Any, recording: Recording) -> ht
 
 
 def address_of(client: Any, options: Any) -> Tuple[str, str]:
-    """Where a request with these options is about to go, and that host: under the client's ``base_url``, or anywhere."""
+    """Where a request with these options is about to go, and that host: under the client's ``base_url`` or anywhere."""
     url = str(getattr(options, "url", ""))
     if url.startswith(("http://", "https://")):
         return url, urlsplit(url).hostname or ""

@@ -1,4 +1,4 @@
-"""The documents of the package: plain JSON under ``sources``, which ``curl``, Terraform or OpenObserve's import take, too.
+"""The package's documents: plain JSON under ``sources``, which ``curl``, Terraform or OpenObserve's import take, too.
 
 They are written for the stream ``default``, and alerts for a destination ``hf-openobserve``. A threshold stands in an
 alert's SQL once, as ``<number> AS <name>``; all of them stand in ``thresholds.json`` for a person to edit.
