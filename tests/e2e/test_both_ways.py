@@ -171,7 +171,11 @@ def test_the_row_is_the_same(ways, label):
 def compared(row):
     row = {column: value for column, value in row.items() if column not in OF_THE_RUN}
     row.update({column: json.loads(row[column]) for column in JSON_TEXTS if column in row})
-    row.get("llm_invocation_parameters", {}).pop("top_k", None)  # ``extra_body``, which OpenInference does not see
+    parameters = row.get("llm_invocation_parameters", {})
+    parameters.pop("top_k", None)  # ``extra_body``, which OpenInference does not see
+    for name in ("input", "instructions"):  # which 0.1.18 takes for parameters of a response
+        parameters.pop(name, None)
+        row.pop(f"gen_ai_request_{name}", None)
     events = json.loads(row["events"])
     row["events"] = [{name: event[name] for name in event if name not in OF_THE_EVENTS} for event in events]
     return row
