@@ -1,4 +1,4 @@
-"""The version matrix: every supported Python, with the oldest and the newest packages it can have, and each openai line."""
+"""The version matrix: every supported Python, with the oldest and newest packages it can have, and each openai line."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ TEST_TOOLS = (
 
 
 def backend() -> str:
-    """uv, which installs in seconds what pip takes half a minute for; without it, or where it finds no package index, pip.
+    """uv, which installs in seconds what pip takes half a minute for; without it, or if it finds no package index, pip.
 
     uv reads no settings of pip's: where these name an index or a certificate, it may reach none.
     """
@@ -126,7 +126,7 @@ os.environ["PATH"] = os.pathsep.join([*(str(Path(path).parent) for path in FOUND
 
 
 def lower_bounds(python: str) -> list[str]:
-    """``name==version`` for every ``name>=version`` of the package's own dependencies, or the oldest that Python can have."""
+    """``name==version`` for every ``name>=version`` of our own dependencies, or the oldest that Python can have."""
     text = Path("pyproject.toml").read_text(encoding="utf-8")
     dependencies = text.split("dependencies = [", 1)[1].split("]", 1)[0]
     bounds = dict(re.findall(r'"([\w.-]+)>=([\w.]+)"', dependencies))
@@ -168,7 +168,7 @@ def newest(session: nox.Session) -> None:
 @nox.session(python=[version for version in ("3.10",) if version in INSTALLED])
 @nox.parametrize("line", ["1.66", "2"])
 def openai_lines(session: nox.Session, line: str) -> None:
-    """The older openai lines beside the newest of everything else; ``newest`` has the newest, 2 on Python 3.8 and 3.9."""
+    """The older openai lines beside the newest of all else; ``newest`` has the newest, 2 on Python 3.8 and 3.9."""
     mocks = MOCKS if line == "2" else ()
     run_tests(session, OPENAI[line], *mocks, only=(CORE[0], STREAMS, FIELD_CASES))
 
@@ -176,7 +176,7 @@ def openai_lines(session: nox.Session, line: str) -> None:
 @nox.session(python="3.12")
 @nox.parametrize("line", list(CLIENTS))
 def clients(session: nox.Session, line: str) -> None:
-    """The older lines of the two clients: the same program behaviour, and the same requests, with the agent and without."""
+    """The older lines of the two clients: the same program behaviour and requests, with the agent and without."""
     hub, openai = CLIENTS[line]
     errors = "tests/unit/wire/test_errors.py"
     only = {"0.30": (*CLIENT_TESTS, errors), "0.36": CLIENT_TESTS[:1], "1": (*CLIENT_TESTS, GARBAGE)}[line]
@@ -240,13 +240,16 @@ def installing(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def hosts(session: nox.Session) -> None:
-    """Web servers, reloaders, pools and notebooks, in the environment of ``make test``: each is started, forked and killed."""
+    """Web servers, reloaders, pools and notebooks, each started, forked and killed, in ``make test``'s environment."""
     session.run(sys.executable, "-m", *PYTEST, "-m", "hosts", external=True)
 
 
 @nox.session(python=False)
 def collector(session: nox.Session) -> None:
-    """Programs under the agent, a real OpenTelemetry Collector, OpenObserve behind it, in the environment of ``make test``."""
+    """Programs under the agent, a real OpenTelemetry Collector, OpenObserve behind it.
+
+    It runs in the environment of ``make test``.
+    """
     built = subprocess.run(["deploy/collector/build.sh"], check=False).returncode
     if built == NO_GO:
         session.skip("NOT TESTED: no Collector, since Go is absent or its modules cannot be had (see above)")

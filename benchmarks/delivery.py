@@ -1,7 +1,7 @@
-"""What delivery costs beside the stock one: per span on the calling thread, the drain, memory while the server is down, exit.
+"""What delivery costs beside the stock one: per span on the calling thread, the drain, memory in an outage, exit.
 
-``benchmarks/delivery.py [--quick] [--markdown] [--json FILE] [PART ...]``; about twelve minutes, four with ``--quick``. Targets
-that are not met are printed as such; the exit status is 0 unless the benchmark itself breaks.
+``benchmarks/delivery.py [--quick] [--markdown] [--json FILE] [PART ...]``; about twelve minutes, four with ``--quick``.
+Targets that are not met are printed as such; the exit status is 0 unless the benchmark itself breaks.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any, DefaultDict, Dict, List, NamedTuple, Optional, Sequence,
 
 
 class Samples:
-    """Values by what was measured, by variant, by round: what stands in one round was measured within a second or two."""
+    """Values by what was measured, by variant, by round: what is in one round was measured within a second or two."""
 
     def __init__(self) -> None:
         self._values: DefaultDict[Tuple[str, str], Dict[int, float]] = defaultdict(dict)
@@ -66,7 +66,7 @@ class Row(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A row with its numbers: medians of both sides, the ratio (or difference) of medians and its quartiles by round."""
+    """A row with its numbers: medians of both sides, ratio (or difference) of medians and its quartiles by round."""
 
     row: Row
     ours: float

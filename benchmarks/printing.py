@@ -32,8 +32,8 @@ def load_note() -> str:
     if load <= cores * 0.75:
         return ""
     return (
-        f"The machine is busy (load {load:.1f} on {cores} cores): CPU times and ratios within this run count, wall times "
-        "and small differences do not; repeat it on a quiet one."
+        f"The machine is busy (load {load:.1f} on {cores} cores): CPU times and ratios within this run count, "
+        "wall times and small differences do not; repeat it on a quiet one."
     )
 
 
@@ -50,7 +50,10 @@ def table(results: Sequence[Result], *, markdown: bool = False) -> str:
         text = "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
     if any(result.is_disturbed for result in results):
         mark = "\\*" if markdown else "*"
-        text += f"\n\n{mark} the ratio of medians lies outside its own quartiles: other work disturbed this row, repeat the run"
+        text += (
+            f"\n\n{mark} the ratio of medians lies outside its own quartiles: "
+            "other work disturbed this row, repeat the run"
+        )
     return text
 
 

@@ -27,7 +27,7 @@ TIMEOUT_S = 120
 
 
 class Recorded(NamedTuple):
-    """Of one call: the number of spans, and whether its question, its answer, its tokens and the refusal's sentence are known."""
+    """Of one call: the number of spans, and whether question, answer, tokens and the refusal's sentence are known."""
 
     spans: int
     question: bool

@@ -1,7 +1,8 @@
-"""What one process, one ``ship`` and one core of the gateway's Collector carry, and what a call weighs: docs/scaling.md.
+"""What one process, one ``ship`` and one core of the gateway's Collector carry and what a call weighs: docs/scaling.md.
 
-``benchmarks/scaling.py [--spans N] [PART ...]``, by an interpreter that has the agent (``.venv/bin/python``), after ``make collector``;
-about four minutes. Rates of the Collector are by its CPU, not by the clock: who feeds it takes the other cores.
+``benchmarks/scaling.py [--spans N] [PART ...]``, by an interpreter that has the agent (``.venv/bin/python``), after
+``make collector``; about four minutes. Rates of the Collector are by its CPU, not by the clock: who feeds it takes the
+other cores.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def measure_ship(setup: processes.Setup, count: int) -> None:
             raise RuntimeError(f"ship: {arrived} of {count} spans arrived")
     rate, cpu_us = count / statistics.median(walls), statistics.median(cpus) * 1e6 / count
     print(
-        f"One ship of {count:,} short chats ({stored:,.0f} bytes each): {rate:,.0f} calls/s, {cpu_us:.0f} us of CPU a call"
+        f"One ship of {count:,} short chats ({stored:,.0f} bytes each): "
+        f"{rate:,.0f} calls/s, {cpu_us:.0f} us of CPU a call"
     )
 
 
@@ -163,7 +165,8 @@ def measure_backlog(setup: processes.Setup, count: int) -> None:
             _arrived(setup.sink_url, made, requests * 16)
             drained = time.perf_counter() - began
     print(
-        f"Backlog of {requests * 16:,} short chats, 16 a request: {stored:,.0f} bytes on disk a call, {memory:,.0f} MiB resident;"
+        f"Backlog of {requests * 16:,} short chats, 16 a request: {stored:,.0f} bytes on disk a call,"
+        f" {memory:,.0f} MiB resident;"
         f" taken at {requests * 16 / wall:,.0f} calls/s ({cpu * 1e6 / requests / 16:.0f} us), sent at"
         f" {requests * 16 / drained:,.0f} calls/s after a restart"
     )

@@ -1,8 +1,9 @@
-"""What a user would pick, ours among it: how each is installed, entered and set, with everything it sends kept on loopback.
+"""What a user would pick, ours among it: how each is installed, entered and set, with all it sends kept on loopback.
 
-Each is entered by a directory on PYTHONPATH, as its own launcher does it (``opentelemetry-instrument``, ``ddtrace-run``,
-``openlit-instrument``), without that launcher's process. A tool without a launcher has the lines of its guide in
-``doors/``. It records the messages, as all of them can; their own telemetry, updates and look-ups are switched off.
+Each is entered by a directory on PYTHONPATH, as its own launcher does it (``opentelemetry-instrument``,
+``ddtrace-run``, ``openlit-instrument``), without that launcher's process. A tool without a launcher has the lines of
+its guide in ``doors/``. It records the messages, as all of them can; their own telemetry, updates and look-ups are
+switched off.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ CLIENTS = ("openai", "huggingface-hub")
 
 
 class Tool(NamedTuple):
-    """``package`` is the one whose version is told. door: see ``environments.one``. note: how it differs, for the table."""
+    """``package``: whose version is told. door: see ``environments.one``. note: how it differs, for the table."""
 
     name: str
     title: str

@@ -23,7 +23,8 @@ PARAGRAPH = (
     "https://wiki.example.com/runbooks/ingest?section=4 for the details. What we did not expect: the re-try queue "
     '("retry_queue" in the config) fills up every 15 minutes, and `kubectl get pods -n ingest` shows two restarts. '
     "Could you read the snippet below and tell me which of the two locks is held too long?\n"
-    "    with self._lock:\n        batch = self.take(limit=512)\n        response = self.session.post(url, data=batch)\n"
+    "    with self._lock:\n        batch = self.take(limit=512)\n"
+    "        response = self.session.post(url, data=batch)\n"
 )
 """Prose with the characters that prose about programs has: hyphens, underscores, a URL, quotes, a little code."""
 

@@ -14,7 +14,7 @@ _ASKED = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executabl
 
 
 def find(version: str) -> Optional[str]:
-    """A working interpreter of that version (``3.8``) among pyenv's, on PATH, or fetched; None if this machine has none.
+    """A working interpreter of that version (``3.8``) among pyenv's, on PATH, or fetched; None if there is none.
 
     It is asked: pyenv's shim of a version that is not selected exists, and fails.
     """

@@ -22,7 +22,7 @@ _API = "/2018-06-01/runtime/"
 
 
 class Posted(NamedTuple):
-    """What came back: ``kind`` is ``response``, ``error`` or ``init``; ``seen`` what ``look`` returned at that moment."""
+    """What came back: ``kind`` is ``response``, ``error`` or ``init``; ``seen`` what ``look`` returned then."""
 
     kind: str
     body: Any

@@ -1,4 +1,4 @@
-"""What a kubelet, a Compose and the OpenTelemetry Operator make of our files, as far as those go; see ``containers``."""
+"""What a kubelet, Compose and the OpenTelemetry Operator make of our files, as far as those go; see ``containers``."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class ScriptedRouter:
 
     @property
     def environment(self) -> Dict[str, str]:
-        """The variables under which a program reaches this router as ``http://router.huggingface.co`` and the Hub here."""
+        """The variables by which a program reaches this router as ``http://router.huggingface.co`` and the Hub here."""
         return {"HTTP_PROXY": self.root, "NO_PROXY": "127.0.0.1,localhost", "HF_ENDPOINT": self.root}
 
     def reset(self) -> None:

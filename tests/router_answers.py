@@ -197,7 +197,10 @@ HAVE_THEIR_OWN = frozenset({"usage-last", "usage-on-finish", "usage-on-every", "
 
 
 def asked_for_usage(case: str, model: str, reply: Reply) -> Reply:
-    """The same stream for a request with ``stream_options.include_usage``: the usage comes in a chunk of its own, or Groq's way."""
+    """The same stream for a request with ``stream_options.include_usage``.
+
+    The usage comes in a chunk of its own, or Groq's way.
+    """
     if case == "groq" and reply.events is not None:
         return reply._replace(events=[*reply.events[:-1], {**reply.events[-1], "usage": USAGE}])
     if case == "usage-nested" and reply.events is not None:

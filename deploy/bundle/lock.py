@@ -23,8 +23,10 @@ EARLIER = ("deprecated", "opentelemetry-instrumentation", "opentelemetry-sdk", "
 """What every target has a second time as Python 3.8 has it, see ``hf_openobserve.process.dependencies.EARLIER``."""
 NEVER_IMPORTED = ("pygments", "markdown-it-py", "mdurl", "anyio")
 """Three of rich's, for what no command shows, and one that the client openai brings itself: a third of all bytes."""
-_HEAD = """# The packages of a bundle, for Python 3.8 to 3.14: written by `make bundle-lock` (uv) from the dependencies of pyproject.toml.
-"""
+_HEAD = (
+    "# The packages of a bundle, for Python 3.8 to 3.14: "
+    "written by `make bundle-lock` (uv) from the dependencies of pyproject.toml.\n"
+)
 
 
 class Pin(NamedTuple):

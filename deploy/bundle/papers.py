@@ -1,4 +1,4 @@
-"""What stands beside the code: what the bundle is made of, for machines and for lawyers, and the digests of its files."""
+"""What stands beside the code: what the bundle is made of, for machines and lawyers, and the digests of its files."""
 
 from __future__ import annotations
 

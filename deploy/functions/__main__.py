@@ -1,7 +1,7 @@
-"""Packs the bundle as a layer of AWS Lambda: ``python deploy/functions 3.12 [3.13 ...]`` writes dist/hf-openobserve-layer.zip.
+"""Packs the bundle as an AWS Lambda layer, dist/hf-openobserve-layer.zip: ``python deploy/functions 3.12 [3.13 ...]``.
 
-A layer is unpacked to ``/opt``: the wrapper script stands there, and the agent beside it. No links: of the bundle's store each
-Python named gets its own copy, without the bytecode of others.
+A layer is unpacked to ``/opt``: the wrapper script stands there, and the agent beside it. No links: of the bundle's
+store each Python named gets its own copy, without the bytecode of others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The bundle that `make bundle` has written, and applications with packages of their own: `nox -s bundle` runs these."""
+"""The bundle that `make bundle` wrote, and applications with packages of their own: `nox -s bundle` runs these."""
 
 from __future__ import annotations
 

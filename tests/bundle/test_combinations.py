@@ -1,4 +1,4 @@
-"""Real packages of an application beside the bundle's: calls are recorded with the application's own, or the agent steps back."""
+"""An application's real packages beside the bundle's: calls are recorded with the former, or the agent steps back."""
 
 from __future__ import annotations
 

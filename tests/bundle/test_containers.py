@@ -1,4 +1,4 @@
-"""The bundle as the files of ``deploy/`` mount it: read-only, for a user without rights, on a read-only root, without a home."""
+"""The bundle as ``deploy/``'s files mount it: read-only, on a read-only root, for a user without rights or home."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def report():
         "home": os.path.isdir(home) and os.access(home, os.W_OK),
         "environment": dict(os.environ) == before,
         "root": errno_of_writing("/made"),
-        "agent": errno_of_writing(os.environ["PYTHONPATH"].partition(":")[0] + "/made") if "PYTHONPATH" in before else None,
+        "agent": errno_of_writing(os.environ["PYTHONPATH"].partition(":")[0] + "/made")
+        if "PYTHONPATH" in before else None,
         "files": {name: getattr(module, "__file__", None) for name, module in sys.modules.items()},
     }))
 

@@ -1,4 +1,4 @@
-"""Every interpreter and every way of having packages: spans arrive, and the application's packages are the ones imported."""
+"""Every interpreter and way of having packages: spans arrive, and the application's packages are the ones imported."""
 
 from __future__ import annotations
 

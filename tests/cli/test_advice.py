@@ -1,4 +1,4 @@
-"""``hf-openobserve report --advise``: what is measured, what the router publishes, and what ``:cheapest`` would have saved."""
+"""``report --advise``: what is measured, what the router publishes, and what ``:cheapest`` would have saved."""
 
 from __future__ import annotations
 

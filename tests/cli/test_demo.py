@@ -25,7 +25,7 @@ from hf_openobserve.outbox import segment
 
 
 class Writer(SpanExporter):
-    """Writes each span as one record of a segment file, encoded by the exporter package: not by the agent's own writer."""
+    """Writes each span as one record of a segment file, encoded by the exporter package: not by the agent's writer."""
 
     def __init__(self, path):
         self.path = path

@@ -184,7 +184,10 @@ def test_the_page_stays_small_however_much_there_is(env, root, tmp_path, monkeyp
             [("user", "", [("", 'see\n{\n  "type": "image_url",\n  "image_url": "x"\n}')])],
         ),
         (
-            '[{"role": "assistant", "content": "f({})", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}]',
+            (
+                '[{"role": "assistant", "content": "f({})", '
+                '"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}]'
+            ),
             [("assistant", "", [("tool calls", "f({})")])],
         ),
         ('[{"role": "assistant", "content": "", "reasoning": "so"}]', [("assistant", "", [("reasoning", "so")])]),

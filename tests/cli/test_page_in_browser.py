@@ -45,7 +45,7 @@ def env(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def path(env, tmp_path_factory):
-    """Of a page with 124 calls: streams, errors of two kinds, another model and service, and somebody who means harm."""
+    """Of a page with 124 calls: streams, errors of two kinds, another model and service, and someone who means harm."""
     outboxes.leave(
         env["OPENOBSERVE_HF_OUTBOX_DIR"],
         "local",

@@ -136,7 +136,7 @@ def span_ids(message):
 
 
 def test_what_the_collector_tries_again_and_what_it_gives_up(tmp_path, openobserve, program):
-    """docs/scaling.md tells people so: of OpenObserve's answers, 500 and a refused token cost a request behind a Collector."""
+    """docs/scaling.md says so: of OpenObserve's answers, 500 and a refused token cost a request behind a Collector."""
     with Gateway(tmp_path, openobserve, **{QUEUE + "batch::flush_timeout": "50ms"}) as gateway:
         running = program("\n".join(f"until('{number}')\nask(1)" for number in range(4)), gateway)
         openobserve.script(503)

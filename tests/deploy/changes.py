@@ -1,4 +1,4 @@
-"""Uses both clients once, and writes down what is what in this process: ``test_in_your_process`` compares two such lists."""
+"""Uses both clients once, and lists what is what in this process: ``test_in_your_process`` compares two such lists."""
 
 from __future__ import annotations
 

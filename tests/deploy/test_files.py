@@ -1,4 +1,4 @@
-"""The files of ``deploy/`` are what their tools accept: Kubernetes, the Operator, Compose, and a linter of Dockerfiles."""
+"""The files of ``deploy/`` are what their tools accept: Kubernetes, the Operator, Compose, and a Dockerfile linter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/in-your-process.md says of each difference that the agent makes in a process, and the commands there do what they say."""
+"""docs/in-your-process.md names each difference that the agent makes in a process; its commands do what they say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every command of the pages on roll-out is run by a test, or is one of a tool that this machine cannot have; those are listed."""
+"""Every command of the pages on roll-out is run by a test, or is one of a tool that this machine cannot have.
+
+The latter are listed.
+"""
 
 from __future__ import annotations
 

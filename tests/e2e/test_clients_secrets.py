@@ -12,9 +12,13 @@ import os
 import openai
 from huggingface_hub import InferenceClient
 url = os.environ["HF_BASE_URL"]
-messages = [{"role": "user", "content": "what are plain-opaque-one, header-opaque-two, request-opaque-three and EMPTY?"}]
+messages = [
+    {"role": "user", "content": "what are plain-opaque-one, header-opaque-two, request-opaque-three and EMPTY?"}
+]
 asked = [{"role": "user", "content": "what is hub-opaque-four?"}]
-client = openai.OpenAI(base_url=url, api_key="plain-opaque-one", default_headers={"X-Team-Token": "header-opaque-two"}, max_retries=0)
+client = openai.OpenAI(
+    base_url=url, api_key="plain-opaque-one", default_headers={"X-Team-Token": "header-opaque-two"}, max_retries=0
+)
 local = openai.OpenAI(base_url=url, api_key="EMPTY", max_retries=0)
 hub = InferenceClient(base_url=url[:-3], api_key="hub-opaque-four")
 by_url = InferenceClient(model=url[:-3] + "/nosuch/m?api_key=QuerySecret123", token="hub-opaque-four")

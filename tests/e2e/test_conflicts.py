@@ -16,7 +16,8 @@ import json, os, sys
 import openai
 client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
 print(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).model)
-print(json.dumps([sys.path, sorted(name for name in sys.modules if name.startswith(("opentelemetry.sdk", "openinference")))]))
+modules = sorted(name for name in sys.modules if name.startswith(("opentelemetry.sdk", "openinference")))
+print(json.dumps([sys.path, modules]))
 """
 
 

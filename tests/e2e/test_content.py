@@ -19,8 +19,9 @@ chat = client.chat.completions
 tools = [{"type": "function", "function": {"name": "canary_tool", "description": "canary-in-tool", "parameters": {}}}]
 chat.create(model="m", max_tokens=8, tools=tools, messages=[
     {"role": "system", "content": "canary-in-system"},
-    {"role": "user", "content": [{"type": "text", "text": "canary-in-question " + os.environ["HF_TOKEN"]},
-                                 {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "QUJD" * 300}}]}])
+    {"role": "user", "content": [
+        {"type": "text", "text": "canary-in-question " + os.environ["HF_TOKEN"]},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "QUJD" * 300}}]}])
 list(chat.create(model="stream", stream=True, messages=[{"role": "user", "content": "canary-in-question"}]))
 client.completions.create(model="completion", prompt="canary-in-prompt", max_tokens=8)
 try:
@@ -102,11 +103,18 @@ import openai
 from huggingface_hub import InferenceClient
 url = os.environ["HF_BASE_URL"]
 client = openai.OpenAI(base_url=url, api_key="opaque-key-99", max_retries=0)
-parts = [{"type": "text", "text": "canary-in-question"}, {"type": "image_url", "image_url": {"url": "https://canary-in-image/1"}}]
-tools = [{"type": "function", "function": {"name": "canary-in-tool", "description": "canary-in-tool", "parameters": {}}}]
+parts = [
+    {"type": "text", "text": "canary-in-question"},
+    {"type": "image_url", "image_url": {"url": "https://canary-in-image/1"}},
+]
+tools = [
+    {"type": "function", "function": {"name": "canary-in-tool", "description": "canary-in-tool", "parameters": {}}}
+]
 chat = client.chat.completions
 for call in (
-    lambda: chat.create(model="m", messages=[{"role": "user", "content": parts}], stop=["canary-in-parameter"], tools=tools),
+    lambda: chat.create(
+        model="m", messages=[{"role": "user", "content": parts}], stop=["canary-in-parameter"], tools=tools
+    ),
     lambda: client.responses.create(model="m", input="canary-in-question"),
     lambda: client.embeddings.create(model="m", input="canary-in-question"),
     lambda: InferenceClient(base_url=url[:-3], api_key="opaque-key-99").chat_completion(

@@ -201,7 +201,7 @@ def test_a_dotenv_beside_the_script_is_found_from_anywhere(env, tmp_path, openob
 
 
 def test_a_foreign_dotenv_never_redirects_a_token(env, tmp_path, openobserve, door):
-    """The URL in the working directory's parent, the token in the environment: the foreign server sees no connection."""
+    """The URL in the work directory's parent, the token in the environment: the foreign server sees no connection."""
     foreign = tmp_path / "shared"
     work = foreign / "work"
     work.mkdir(parents=True)

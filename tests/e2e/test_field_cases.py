@@ -1,4 +1,4 @@
-"""What public reports and attacks found: the program sees what it would see without the agent, and the row says what was."""
+"""What public reports and attacks found: programs see what they would without the agent, and the row says what was."""
 
 from __future__ import annotations
 

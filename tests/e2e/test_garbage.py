@@ -22,8 +22,9 @@ OPTIONS = {"base_url": os.environ["ROUTER"], "timeout": 20}
 MESSAGES = [{"role": "user", "content": "Hi"}]
 if CLIENT == "openai":
     import openai
-    clients = [openai.OpenAI(api_key="hf_" + "x" * 34, **OPTIONS), openai.AsyncOpenAI(api_key="hf_" + "x" * 34, **OPTIONS)]
-    asked = lambda client, case: client.chat.completions.create(messages=MESSAGES, stream=True, model="scripted/" + case)
+    clients = [kind(api_key="hf_" + "x" * 34, **OPTIONS) for kind in (openai.OpenAI, openai.AsyncOpenAI)]
+    asked = lambda client, case: client.chat.completions.create(
+        messages=MESSAGES, stream=True, model="scripted/" + case)
 else:
     from huggingface_hub import AsyncInferenceClient, InferenceClient
     clients = [kind(token="hf_" + "x" * 34, **OPTIONS) for kind in (InferenceClient, AsyncInferenceClient)]

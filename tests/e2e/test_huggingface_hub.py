@@ -1,4 +1,4 @@
-"""huggingface_hub's two clients through both doors: the same program behaviour, one row per call, the promised columns."""
+"""huggingface_hub's two clients through both doors: the same behaviour, one row per call, the promised columns."""
 
 from __future__ import annotations
 
@@ -327,7 +327,7 @@ assert "openai" not in sys.modules, "a program of one library does not pay for t
 
 
 def test_the_stock_distro_loads_the_instrumentor_by_its_entry_point(tmp_path, openobserve, llama):
-    """Another distro is asked for, and configured by its own: the stock pipeline records the calls, with our exporter."""
+    """Another distro is asked for, and configured by its own: the stock pipeline records calls, with our exporter."""
     chosen = {
         "OTEL_PYTHON_DISTRO": "distro",
         "OTEL_PYTHON_CONFIGURATOR": "configurator",

@@ -1,4 +1,4 @@
-"""Failing calls of huggingface_hub's clients through both doors: what the row says of the error, and the program unchanged."""
+"""huggingface_hub's failing calls through both doors: what the row says of the error, and the program unchanged."""
 
 from __future__ import annotations
 

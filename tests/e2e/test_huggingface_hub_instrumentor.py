@@ -1,4 +1,4 @@
-"""The huggingface_hub instrumentor by hand, as under the stock distro: how calls and streams end, and what they leave."""
+"""The huggingface_hub instrumentor by hand, as under the stock distro: how calls and streams end, what they leave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing is armed only once: a client that is imported anew, reloaded, or was replaced while we activated, is recorded.
+"""Nothing is armed only once: a client imported anew, reloaded, or replaced while we activated, is recorded.
 
 As notebooks and development servers do that reload a package, and test suites that patch a client's class for a while.
 """

@@ -1,4 +1,4 @@
-"""One call is one LLM row where a framework's own LLM span stands around it, for both clients and for streams left early."""
+"""One call is one LLM row where a framework's own LLM span is around it, for both clients and streams left early."""
 
 from __future__ import annotations
 

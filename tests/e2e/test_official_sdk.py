@@ -1,4 +1,4 @@
-"""The program of OpenObserve's own Hugging Face page, verbatim, with the official SDK: one row per call, stderr empty."""
+"""The program of OpenObserve's Hugging Face page, verbatim, with the official SDK: one row per call, stderr empty."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def test_the_official_sdk_with_the_agents_instrumentation(tmp_path, endpoint, op
     source = PAGE.read_text().replace("OpenAIInstrumentor().instrument()\n", "")
     source = source.replace(
         "response = ",
-        "from opentelemetry import trace\nspan = trace.get_tracer('mine').start_as_current_span('work')\nspan.__enter__()\nresponse = ",
+        "from opentelemetry import trace\nspan = trace.get_tracer('mine').start_as_current_span('work')\n"
+        "span.__enter__()\nresponse = ",
     )
     source += "span.__exit__(None, None, None)\n"
     harness.run_ok(source, door=door, env=env, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""Programs with tracing of their own: their exporters receive what they would have received, and one call is one row."""
+"""Programs with tracing of their own: their exporters receive what they would have, and one call is one row."""
 
 from __future__ import annotations
 

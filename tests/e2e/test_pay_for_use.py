@@ -1,4 +1,4 @@
-"""Law 2: a process that builds no LLM client pays nothing: no OpenTelemetry module, no thread, no file, no connection."""
+"""Law 2: a process that builds no LLM client pays nothing: no OpenTelemetry module, thread, file or connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import harness
 
 WHAT_IT_PAID = """
 import sys, threading
-paid = [name for name in sys.modules if name.partition(".")[0] in ("opentelemetry", "openinference", "requests", "google", "dotenv")]
+paid = [name for name in sys.modules
+        if name.partition(".")[0] in ("opentelemetry", "openinference", "requests", "google", "dotenv")]
 print(sorted(paid), [thread.name for thread in threading.enumerate()])
 """
 NOTHING = "[] ['MainThread']\n"
@@ -48,7 +49,9 @@ def test_through_the_wrapper_nothing_beyond_its_own_loader(name, tmp_path, openo
         PROGRAMS[name]
         + """
 import sys, threading
-heavy = ("opentelemetry.sdk", "openinference", "opentelemetry.exporter", "google.protobuf", "hf_openobserve.config.settings")
+heavy = (
+    "opentelemetry.sdk", "openinference", "opentelemetry.exporter", "google.protobuf", "hf_openobserve.config.settings"
+)
 print([name for name in sys.modules if name.startswith(heavy)], [thread.name for thread in threading.enumerate()])
 """
     )

@@ -120,7 +120,7 @@ class Service:
             return None
 
     def ask_both_workers(self, endpoint):
-        """Calls ``pair-1`` and ``pair-2``, made by two processes: the first one is kept busy until the second one calls."""
+        """Calls ``pair-1`` and ``pair-2``, made by two processes: the first is kept busy until the second calls."""
         pids = []
         first = threading.Thread(target=lambda: pids.append(self.ask("pair-1")), daemon=True)
         before = len(endpoint.calls)

@@ -1,4 +1,4 @@
-"""A server that reads the trace of its requests has its spans in the trace of the call, and the program sees nothing of it."""
+"""A server that reads its requests' trace has its spans in the call's trace, and the program sees nothing of it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Runtimes that are not a plain script: greenlets, uvloop, a notebook's kernel, no kernel locks, the end of an interpreter.
+"""Runtimes other than a plain script: greenlets, uvloop, a notebook's kernel, no kernel locks, an interpreter's end.
 
-Each program says and does what it does without the agent, and its rows arrive: by itself, or by the next ``ship`` where its
-test says so. Subinterpreters are left out: pydantic-core, which openai needs, refuses to be imported into one.
+Each program says and does what it does without the agent, and its rows arrive: by itself, or by the next ``ship`` where
+its test says so. Subinterpreters are left out: pydantic-core, which openai needs, refuses to be imported into one.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Stage:
         return harness.run(command, door=door, env=merged, cwd=self.tmp_path, timeout=START_S)
 
     def run_as_bare(self, door, *program):
-        """Run a program through the door: it says the same and ends the same as it does bare, where it is run but once."""
+        """Run a program through the door: it says and ends the same as it does bare, where it is run but once."""
         done = self.run(door, *program)
         if program not in _bare:
             _bare[program] = self.run(None, *program)

@@ -1,4 +1,4 @@
-"""A job's time limit raises wherever the program is, and so within our code: the job ends by it, and nothing is lost for later.
+"""A job's time limit raises wherever the program is, also in our code: it ends the job, and nothing is lost for later.
 
 The limit rings again and again while the first client is built, so that it interrupts every part of an activation.
 """
@@ -35,7 +35,8 @@ signal.signal(signal.SIGALRM, ring)
 if CLIENT == "openai":
     import openai
     build = lambda: openai.OpenAI(base_url=URL + "/v1", api_key="x", max_retries=0)
-    call = lambda client, model: client.chat.completions.create(model=model, messages=[{{"role": "user", "content": "Hi"}}])
+    call = lambda client, model: client.chat.completions.create(
+        model=model, messages=[{{"role": "user", "content": "Hi"}}])
 else:
     from huggingface_hub import InferenceClient
     build = lambda: InferenceClient(base_url=URL, token="x")

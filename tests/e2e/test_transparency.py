@@ -26,12 +26,14 @@ PROGRAMS = {
             print(inspect.signature(cls), cls.__init__.__doc__, cls.__init__.__qualname__)
         client = openai.OpenAI(api_key="x")
         print(inspect.signature(openai.OpenAI), openai.OpenAI.__init__.__qualname__, type(client).__mro__)
-        print(inspect.iscoroutinefunction(openai.AsyncOpenAI.request), inspect.iscoroutinefunction(openai.OpenAI.request))
+        print(*(inspect.iscoroutinefunction(kind.request) for kind in (openai.AsyncOpenAI, openai.OpenAI)))
     """,
     "a stream chunk by chunk": """
         import os, openai
         client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
-        for chunk in client.chat.completions.create(model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}]):
+        for chunk in client.chat.completions.create(
+            model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}]
+        ):
             print(chunk.model_dump_json())
     """,
     "an error with all it carries": """
@@ -63,9 +65,11 @@ PROGRAMS = {
         before = dict(os.environ)
         client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
         print(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).id)
-        print(before == dict(os.environ), [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)])
-        print(logging.getLogger().handlers, logging.getLogger().level, logging.lastResort.level, sys.excepthook.__name__)
-        print(threading.excepthook is threading.__excepthook__, os.umask(0o22) == os.umask(0o22), os.getcwd() == sys.path[0])
+        print(before == dict(os.environ))
+        print([signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)])
+        print(logging.getLogger().handlers, logging.getLogger().level, logging.lastResort.level)
+        print(sys.excepthook.__name__, threading.excepthook is threading.__excepthook__)
+        print(os.umask(0o22) == os.umask(0o22), os.getcwd() == sys.path[0])
         logging.warning("the application's own word")
     """,
     "SIGTERM": """
@@ -80,7 +84,8 @@ PROGRAMS = {
         openai.api_key = "x"
         print(openai.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).model)
         client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"]).with_options(max_retries=0, timeout=30)
-        print(client.max_retries, client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).model)
+        print(client.max_retries)
+        print(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).model)
     """,
     "seeded random numbers": """
         import os, random
@@ -102,7 +107,8 @@ PROGRAMS = {
         client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
         print(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).id)
         try:
-            client.post("/threads", body={"model": "m"}, cast_to=object)  # no call of a model: it goes past OpenInference
+            # No call of a model: it goes past OpenInference.
+            client.post("/threads", body={"model": "m"}, cast_to=object)
         except openai.OpenAIError as error:
             print(type(error).__name__)
         print(seen)
@@ -111,7 +117,9 @@ PROGRAMS = {
         import os, openai
         client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
         def close_of_a_stream():
-            stream = client.chat.completions.create(model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}])
+            stream = client.chat.completions.create(
+                model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}]
+            )
             close = stream.response.close
             print(len(list(stream)))
             return close
@@ -121,13 +129,17 @@ PROGRAMS = {
         import logging, os, openai
         logging.basicConfig()
         client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
-        for chunk in client.chat.completions.create(model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}]):
+        for chunk in client.chat.completions.create(
+            model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}]
+        ):
             print(chunk.choices.pop().delta.content)
     """,
     "a stream that is open at a fork": """
         import os, sys, openai
         client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
-        stream = client.chat.completions.create(model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}])
+        stream = client.chat.completions.create(
+            model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}]
+        )
         print(next(stream).choices[0].delta.content, flush=True)
         if os.fork() == 0:
             del stream
@@ -141,7 +153,9 @@ PROGRAMS = {
             def send(self, request, **options):
                 return pool.submit(super().send, request, **options).result(30)
         client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0, http_client=Deadline())
-        for chunk in client.chat.completions.create(model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}]):
+        for chunk in client.chat.completions.create(
+            model="stream", stream=True, messages=[{"role": "user", "content": "Hi"}]
+        ):
             print(chunk.choices[0].delta.content, chunk.to_dict().keys())
     """,
     "a call that is thrown away in another context": """
@@ -164,7 +178,8 @@ PROGRAMS = {
         import logging, os, openai
         logging.basicConfig()
         client = openai.OpenAI(base_url=os.environ["HF_BASE_URL"], max_retries=0)
-        print(len(client.chat.completions.create(model="long", messages=[{"role": "user", "content": "Hi"}]).choices[0].message.content))
+        answer = client.chat.completions.create(model="long", messages=[{"role": "user", "content": "Hi"}])
+        print(len(answer.choices[0].message.content))
     """,
     "a bad constructor call": """
         import openai

@@ -1,4 +1,4 @@
-"""A server of the newest version that was recorded, one of the oldest, and one as the contract describes what came after."""
+"""A server of the newest recorded version, one of the oldest, and one as the contract describes what came after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trace ingest: routes, encodings, credentials, what is rejected and what is refused; numbers are sections of the contract."""
+"""Trace ingest: routes, encodings, credentials, what is rejected or refused; numbers are sections of the contract."""
 
 from __future__ import annotations
 

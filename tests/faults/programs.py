@@ -1,8 +1,8 @@
-"""The program under test: ``programs.py STEP...``, each step ``name`` or ``name=argument,argument``, one after the other.
+"""The program under test: ``programs.py STEP...``, each step ``name`` or ``name=argument,argument``, in turn.
 
-It is an ordinary OpenAI program that knows nothing of the agent. What only the test wants to know it appends to the file
-``FAULTS_ACCOUNT``: ``ended N`` after N calls have returned, ``leaving T`` (monotonic clock) when its own work is done,
-``pause`` when it waits for the test, which answers with the file ``FAULTS_ACCOUNT.go<number of the pause>``.
+It is an ordinary OpenAI program that knows nothing of the agent. What only the test wants to know it appends to the
+file ``FAULTS_ACCOUNT``: ``ended N`` after N calls have returned, ``leaving T`` (monotonic clock) when its own work is
+done, ``pause`` when it waits for the test, which answers with the file ``FAULTS_ACCOUNT.go<number of the pause>``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def calls(count):
 
 
 def span(attributes=None, age_s=0):
-    """One span of a model call, made through the OpenTelemetry API, as other instrumentors of the program make theirs."""
+    """One span of a model call, made by the OpenTelemetry API, as other instrumentors of the program make theirs."""
     from opentelemetry import trace
 
     start = None if not age_s else time.time_ns() - age_s * 10**9

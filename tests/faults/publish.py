@@ -37,21 +37,24 @@ How to read it:
 - **arrived**: "4 of 5" means that five model calls had returned to the program (or as many spans of such calls had
   ended, where the number counts and not the call), and that four of them stood in OpenObserve in the end. Each is
   counted once; rows beyond that are noted. The server is the tests' own, strict one, healthy once the fault is over.
-- **delivered by**: *the process* itself, while it runs or as it ends, or *the next `ship`*: the program is gone, and what
-  it left on disk was delivered by one `hf-openobserve ship`. Any later program with the same destination does that too.
+- **delivered by**: *the process* itself, while it runs or as it ends, or *the next `ship`*: the program is gone, and
+  what it left on disk was delivered by one `hf-openobserve ship`. Any later program with the same destination does that
+  too.
 - **exit**: how much later than the bare program the process ended, from the last line of its own code on. The agent's
   budget is `OPENOBSERVE_HF_EXIT_TIMEOUT_S`, 1 s by default, and these rows run with the default; where the server
-  answers, exit takes as long as the last delivery. One run each, but for rows of the agent that end half a second past the budget: these
-  are run again, up to three times, since a busy machine (its load stands below) adds some tenths.
-- In each row the agent's stdout and exit status, and its stderr but for the agent's own lines, are those of the bare program.
-- The contract is *at least once*: a process that is killed, or a server that breaks off, between storing a request and saying
-  so, makes that one request arrive twice. The spans have the same ids then.
-- The rows are about spans. [Metrics](metrics.md) wait in the same outbox, a record an interval, and are delivered, kept and taken over as spans are:
-  `tests/e2e/test_metrics.py` holds that. Their one loss of their own: a process that is killed takes the interval with it that it had not written.
-- **stock** is `opentelemetry-instrument` with `opentelemetry-distro`, `openinference-instrumentation-openai` and the OTLP/HTTP
-  exporter, as they come: same program, same virtual environment, same faults. It keeps nothing on disk, so that no later
-  process can deliver for it. Metrics and logs are switched off. Where a program is held until its spans have arrived, it is
-  given {patience:.0f} s of working server before the program ends.
+  answers, exit takes as long as the last delivery. One run each, but for rows of the agent that end half a second past
+  the budget: these are run again, up to three times, since a busy machine (its load stands below) adds some tenths.
+- In each row the agent's stdout and exit status, and its stderr but for the agent's own lines, are those of the bare
+  program.
+- The contract is *at least once*: a process that is killed, or a server that breaks off, between storing a request and
+  saying so, makes that one request arrive twice. The spans have the same ids then.
+- The rows are about spans. [Metrics](metrics.md) wait in the same outbox, a record an interval, and are delivered, kept
+  and taken over as spans are: `tests/e2e/test_metrics.py` holds that. Their one loss of their own: a process that is
+  killed takes the interval with it that it had not written.
+- **stock** is `opentelemetry-instrument` with `opentelemetry-distro`, `openinference-instrumentation-openai` and the
+  OTLP/HTTP exporter, as they come: same program, same virtual environment, same faults. It keeps nothing on disk, so
+  that no later process can deliver for it. Metrics and logs are switched off. Where a program is held until its spans
+  have arrived, it is given {patience:.0f} s of working server before the program ends.
 """
 
 MEASURED = "Measured on"

@@ -141,7 +141,7 @@ class Stage:
             self.process.send_signal(signal.SIGCONT)
 
     def until_delivered(self) -> None:
-        """Until all that can arrive has arrived, nothing waits and the rest is accounted for; or until patience ends."""
+        """Until all that can arrive has arrived, nothing waits and the rest is accounted for; or patience ends."""
         wanted = self.account.ended - (self.row.missing or 0)
         end = time.monotonic() + PATIENCE_S[self.variant]
         while time.monotonic() < end:

@@ -124,7 +124,7 @@ class Exchange:
         self._handler.wfile.write(data)
 
     def reset(self) -> None:
-        """RST: a linger time of zero turns close into it; the buffered reader holds the socket open until it is closed."""
+        """RST: a linger of zero turns close into it; the buffered reader holds the socket open until it is closed."""
         self._handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._handler.rfile.close()
         self._handler.connection.close()
@@ -237,9 +237,10 @@ class Tls(Front):
         super().__init__(fake, directory, lambda: behaves)
         self._certificate = directory / "certificate.pem"
         key = directory / "key.pem"
+        subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+        files = ["-keyout", str(key), "-out", str(self._certificate)]
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]  # noqa: RUF005
-            + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(self._certificate)],
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject, *files],
             check=True,
             capture_output=True,
         )

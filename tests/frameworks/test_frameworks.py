@@ -170,7 +170,8 @@ from smolagents import InferenceClientModel
 model = InferenceClientModel(model_id=by_name.MODEL, provider=by_name.PROVIDER, max_tokens=8)
 model.generate([{{"role": "user", "content": [{{"type": "text", "text": {question!r}}}]}}])
 for span in exporter.get_finished_spans():
-    print(span.name, sorted((name, value) for name, value in span.attributes.items() if "token" in name or "kind" in name))
+    attributes = sorted(span.attributes.items())
+    print(span.name, [(name, value) for name, value in attributes if "token" in name or "kind" in name])
 """
 
 

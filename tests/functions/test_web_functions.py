@@ -1,4 +1,4 @@
-"""Cloud Run and its like: a web server that is stopped as soon as its answer has arrived, and goes on with the next request."""
+"""Cloud Run and its like: a web server is stopped once its answer has arrived, and goes on with the next request."""
 
 from __future__ import annotations
 

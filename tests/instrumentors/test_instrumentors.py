@@ -1,6 +1,7 @@
-"""Other instrumentors under the wrapper: the same words on stderr and the same instrumented classes as by the stock distro.
+"""Other instrumentors under the wrapper: the same words on stderr and instrumented classes as by the stock distro.
 
-The suite runs those whose packages it has anyway; ``nox -s instrumentors`` runs all of them, in an environment of its own.
+The suite runs those whose packages it has anyway; ``nox -s instrumentors`` runs all of them, in an environment of its
+own.
 """
 
 from __future__ import annotations

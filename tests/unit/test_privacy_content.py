@@ -410,15 +410,16 @@ def test_what_each_variable_hides(hidden: List[str], gone: str, kept: str) -> No
                 "gen_ai.tool.definitions input.images.0.image.url gen_ai.prompt.0.content reranker.query input prompt"
             ),
             (
-                "input.mime_type llm.invocation_parameters output.value gen_ai.output.messages output.images.0.image.url "
-                "llm.output_messages.0.message.role"
+                "input.mime_type llm.invocation_parameters output.value gen_ai.output.messages "
+                "output.images.0.image.url llm.output_messages.0.message.role"
             ),
         ),
         (
             "OUTPUTS",
             (
-                "output.value gen_ai.output.messages llm.output_messages.0.message.content output gen_ai.completion.0.content "
-                "retrieval.documents.0.document.content output.images.0.image.url gen_ai.retrieval.documents"
+                "output.value gen_ai.output.messages llm.output_messages.0.message.content output "
+                "gen_ai.completion.0.content retrieval.documents.0.document.content output.images.0.image.url "
+                "gen_ai.retrieval.documents"
             ),
             (
                 "output.mime_type input.value gen_ai.input.messages gen_ai.tool.definitions llm.invocation_parameters "
@@ -828,7 +829,10 @@ def test_none_keeps_spans_that_have_nothing_to_do_with_models() -> None:
 @pytest.mark.parametrize("name", sorted(privacy.HIDE_NAMES - {"EMBEDDINGS_VECTORS", "EMBEDDING_VECTORS"}))
 def test_what_is_hidden_is_hidden_where_an_error_echoes_it(name: str) -> None:
     echo = "invalid: {'messages': 'CANARY', 'image_url': 'https://h/CANARY.png', 'stop': ['CANARY']}"
-    trace = f'Traceback (most recent call last):\n  File "app.py", line 3, in ask\n    ask("CANARY")\nopenai.BadRequestError: {echo}'
+    trace = (
+        'Traceback (most recent call last):\n  File "app.py", line 3, in ask\n    ask("CANARY")\n'
+        f"openai.BadRequestError: {echo}"
+    )
     record = span(
         {"error.type": "openai.BadRequestError", "hf.error.kind": "validation", "http.response.status_code": 422},
         events=[

@@ -1,4 +1,4 @@
-"""The lines that Logfire's guide for OpenAI puts at the start of a program; token and address are in the environment."""
+"""The lines Logfire's guide for OpenAI puts at the start of a program; token and address are in the environment."""
 
 import logfire
 

@@ -1,4 +1,4 @@
-"""One call to each kind of endpoint by its real name, with both clients: the scripted router is the proxy for all of them.
+"""One call to each kind of endpoint by its real name, with both clients: the scripted router is the proxy for all.
 
 Each call has a header of its own as its label. The addresses are http: a proxy sees nothing of https.
 """

@@ -78,7 +78,7 @@ if CLIENT != "huggingface_hub":  # repeats no request of itself
 
 
 def but_for_generators(loop, context):
-    """huggingface_hub leaves its own unfinished; which of them the loop complains of depends on where they are in memory."""
+    """huggingface_hub leaves its own unfinished; which the loop complains of depends on where they are in memory."""
     if "asyncgen" not in context:
         loop.default_exception_handler(context)
 

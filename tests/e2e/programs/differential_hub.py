@@ -1,4 +1,4 @@
-"""What a program sees of huggingface_hub's two inference clients, printed to be compared, as ``differential_openai`` does."""
+"""What a program sees of huggingface_hub's two clients, printed to be compared, as ``differential_openai`` does."""
 
 import asyncio
 import gc

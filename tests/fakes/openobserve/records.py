@@ -39,7 +39,7 @@ def stream_name(header: Optional[str]) -> str:
 def build(
     message: Any, stream: str, personality: Personality, now_us: int, allowed_upto_us: int, prices: Objects
 ) -> Batch:
-    """Records of all spans of one ``ExportTraceServiceRequest`` that are accepted at ``now_us`` (epoch microseconds)."""
+    """Records of all spans of one ``ExportTraceServiceRequest`` accepted at ``now_us`` (epoch microseconds)."""
     records: List[Record] = []
     collisions: List[str] = []
     rejected = 0

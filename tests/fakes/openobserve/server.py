@@ -121,7 +121,7 @@ class FakeOpenObserve:
             return list(self._api.collisions)
 
     def script(self, *answers: Union[int, Answer]) -> None:
-        """The next trace exports get these answers, one each, before any processing (see ``Answer``; an int is a status)."""
+        """The next trace exports get these answers, one each, before processing (see ``Answer``; an int: a status)."""
         scripted = [_scripted(answer) for answer in answers]
         with self._changed:
             self._script.extend(scripted)
@@ -166,7 +166,7 @@ class FakeOpenObserve:
             return found is not None and found.is_llm_stream
 
     def sql(self, query: str, stream_type: str = TRACES, org: Optional[str] = None) -> List[Dict[str, Any]]:
-        """Rows of a SELECT over all stored rows; FieldNotFound, StreamNotFound or SqlError as the search API has them."""
+        """Rows of a SELECT over all stored rows; FieldNotFound, StreamNotFound or SqlError as in the search API."""
         with self._changed:
             return sql.run(query, self._streams(org, stream_type))
 

@@ -1,4 +1,4 @@
-"""Leads huggingface_hub to the router by its real name, through the test's proxy: without TLS. Imported first of all."""
+"""Leads huggingface_hub to the router by its real name, through the test's proxy: without TLS. Imported first."""
 
 import os
 

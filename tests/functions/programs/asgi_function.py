@@ -1,4 +1,7 @@
-"""An ASGI application: ``/async/LABEL``, ``/stream/LABEL``, ``/thread/LABEL`` call; ``/gap`` says how long the loop stood still."""
+"""An ASGI application: ``/async/LABEL``, ``/stream/LABEL`` and ``/thread/LABEL`` call.
+
+``/gap`` says how long the loop stood still.
+"""
 
 import asyncio
 import time

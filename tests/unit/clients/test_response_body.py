@@ -1,4 +1,4 @@
-"""A body that is looked at reads as it would alone, in every way that it can be read, and the call knows how it ended."""
+"""A body that is looked at reads as it would alone, in every way it can be read, and the call knows how it ended."""
 
 from __future__ import annotations
 

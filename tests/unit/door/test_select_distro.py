@@ -95,7 +95,8 @@ def test_no_otel_name_becomes_an_option_of_the_wrapper():
 def test_an_ordinary_process_that_imports_it_keeps_its_environment():
     program = (
         "import os, sys; sys.path.insert(0, sys.argv[1]); before, modules = dict(os.environ), set(sys.modules); "
-        "import hf_openobserve.door.select_distro; print(dict(os.environ) == before, sorted(set(sys.modules) - modules))"
+        "import hf_openobserve.door.select_distro; "
+        "print(dict(os.environ) == before, sorted(set(sys.modules) - modules))"
     )
     done = subprocess.run(
         [sys.executable, "-S", "-c", program, str(AGENT)], capture_output=True, text=True, timeout=60, check=False

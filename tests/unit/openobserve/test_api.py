@@ -1,4 +1,4 @@
-"""The client of the API against the strict server of the tests: what it reads and changes, what it says when it fails."""
+"""The API's client against the tests' strict server: what it reads and changes, what it says when it fails."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Drawn(NamedTuple):
 
 
 def written_by_the_library() -> ScopeSpans:
-    """What only newer libraries write: None as an empty AnyValue (after 1.41), a scope's attributes and schema (after 1.30)."""
+    """What only newer libraries write: None as an empty AnyValue (> 1.41), a scope's attributes and schema (> 1.30)."""
     scope = InstrumentationScope("s", None, "schema", {"k": "v"})
     readable = ReadableSpan(
         "n",

@@ -35,8 +35,9 @@ def test_counts_and_range_stand_in_the_attributes_and_the_span_is_of_now():
         "hf.outbox.lost_from": "1970-01-01T07:00:00Z",
         "hf.outbox.lost_to": "1970-01-01T09:00:00Z",
         "hf.outbox.message": (
-            "1,203 spans did not arrive: 1,200 too old for the server when it could be reached again, 3 dropped because "
-            "the outbox was full; they began between 1970-01-01T07:00:00Z and 1970-01-01T09:00:00Z"
+            "1,203 spans did not arrive: 1,200 too old for the server when it could be reached again, "
+            "3 dropped because the outbox was full; "
+            "they began between 1970-01-01T07:00:00Z and 1970-01-01T09:00:00Z"
         ),
     }
 

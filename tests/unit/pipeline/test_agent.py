@@ -1,4 +1,4 @@
-"""The agent of a process: activated once, whoever comes first; what the program interrupts is done at the next chance."""
+"""A process's agent: activated once, whoever comes first; what the program interrupts is done at the next chance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One line, once, on stderr (docs/laws.md#9), and the boundary that keeps our errors from the program (docs/laws.md#1)."""
+"""One line, once, on stderr (docs/laws.md#9), and the boundary between our errors and the program (docs/laws.md#1)."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ GROUP = "hf_openobserve_tests"
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Puts distributions on sys.path: ``install("name", "entry = module:attribute")``, later ones behind earlier ones."""
+    """Puts distributions on sys.path: ``install("name", "entry = module:attribute")``, later ones behind earlier."""
 
     def install(name, *entries, group=GROUP):
         directory = tmp_path / name

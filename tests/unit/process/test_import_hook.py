@@ -627,8 +627,9 @@ def test_walking_packages_fires_for_what_it_imports_and_for_nothing_else(tmp_pat
 
 def test_the_trigger_imports_nothing_that_a_starting_interpreter_has_not(tmp_path):
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); before = set(sys.modules); from hf_openobserve.process import import_hook; "
-        "import_hook.on_import('nothing', print); import colorsys; print(sorted(set(sys.modules) - before))"
+        "import sys; sys.path.insert(0, sys.argv[1]); before = set(sys.modules); "
+        "from hf_openobserve.process import import_hook; import_hook.on_import('nothing', print); "
+        "import colorsys; print(sorted(set(sys.modules) - before))"
     )
     done = run(["-S", "-c", program, str(AGENT)], tmp_path)
     assert done.stderr == ""

@@ -19,8 +19,13 @@ OWN = prices.parse("""{
 GENERAL = prices.parse("""{
     "date": "2026-11-28",
     "per_million_tokens": {
-        "meta-llama/llama-3.1-8b-instruct": {"novita": {"input": 0.02, "output": 0.05}, "hf-inference": {"input": 1, "output": 1}},
-        "openai/gpt-oss-20b": {"novita": {"input": 0.04, "output": 0.15}, "together": {"input": 0.05, "output": 0.2, "cached_input": 0.01}}
+        "meta-llama/llama-3.1-8b-instruct": {
+            "novita": {"input": 0.02, "output": 0.05}, "hf-inference": {"input": 1, "output": 1}
+        },
+        "openai/gpt-oss-20b": {
+            "novita": {"input": 0.04, "output": 0.15},
+            "together": {"input": 0.05, "output": 0.2, "cached_input": 0.01}
+        }
     }
 }""")
 OLDER = prices.parse('{"per_million_tokens": {"openai/gpt-oss-20b": {"groq": {"input": 0.1, "output": 0.5}}}}')

@@ -1,4 +1,4 @@
-"""A framework's span around a client's call: what makes it step back, what keeps it, and what it then no longer says."""
+"""A framework's span around a client's call: what makes it step back, what keeps it, what it then no longer says."""
 
 from __future__ import annotations
 

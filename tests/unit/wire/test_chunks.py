@@ -131,7 +131,10 @@ TOOL_CALLS = {
         [("a", "f", "123")],
     ),
     "an empty name and id behind the first": ([[call("a", "f", "1", 0)], [call("", "", "2", 0)]], [("a", "f", "12")]),
-    "no index": ([[call("a", "f", "1")], [call(None, None, "2")], [call("b", "g", "3")]], [("a", "f", "12"), ("b", "g", "3")]),
+    "no index": (
+        [[call("a", "f", "1")], [call(None, None, "2")], [call("b", "g", "3")]],
+        [("a", "f", "12"), ("b", "g", "3")],
+    ),
     "no index, in turn": (
         [[call("a", "f", "1")], [call("b", "g", "2")], [call("a", None, "3")]],
         [("a", "f", "13"), ("b", "g", "2")],
@@ -145,10 +148,19 @@ TOOL_CALLS = {
         [("a", "f", "12"), ("b", "g", "34")],
     ),
     "no ids": ([[call(None, "f", "1", 0)], [call(None, "g", "2", 1)]], [(None, "f", "1"), (None, "g", "2")]),
-    "no ids, and one index": ([[call(None, "f", "1", 0)], [call(None, "g", "2", 0)]], [(None, "f", "1"), (None, "g", "2")]),
-    "neither id nor index": ([[call(None, "f", "1")], [call(None, None, "2")], [call(None, "g")]], [(None, "f", "12"), (None, "g", "")]),
+    "no ids, and one index": (
+        [[call(None, "f", "1", 0)], [call(None, "g", "2", 0)]],
+        [(None, "f", "1"), (None, "g", "2")],
+    ),
+    "neither id nor index": (
+        [[call(None, "f", "1")], [call(None, None, "2")], [call(None, "g")]],
+        [(None, "f", "12"), (None, "g", "")],
+    ),
     "the id behind the first piece": ([[call(None, "f", "1", 0)], [call("a", None, "2", 0)]], [("a", "f", "12")]),
-    "ids that are numbers": ([[call(7, "f", "1", 0)], [call(7, None, "2", 0)], [call(0, "g", "3", 1)]], [("7", "f", "12"), ("0", "g", "3")]),
+    "ids that are numbers": (
+        [[call(7, "f", "1", 0)], [call(7, None, "2", 0)], [call(0, "g", "3", 1)]],
+        [("7", "f", "12"), ("0", "g", "3")],
+    ),
     "indexes that are texts": ([[call("a", "f", "1", "0")], [call(None, None, "2", "0")]], [("a", "f", "12")]),
     "indexes of no form": ([[call("a", "f", "1", "x")], [call(None, None, "2", [])]], [("a", "f", "12")]),
     "arguments as an object": ([[call("a", "f", {"at": 1}, 0)]], [("a", "f", '{"at": 1}')]),
@@ -322,7 +334,15 @@ CALL = {**CALL_BEGUN["item"], "arguments": "{}"}
     ("events", "body"),
     [
         (
-            [CREATED, TEXT_BEGUN, *TEXT_DELTAS, {"type": "response.completed", "response": {**RESPONSE, "status": "completed", "output": [TEXT], "usage": USAGE}}],
+            [
+                CREATED,
+                TEXT_BEGUN,
+                *TEXT_DELTAS,
+                {
+                    "type": "response.completed",
+                    "response": {**RESPONSE, "status": "completed", "output": [TEXT], "usage": USAGE},
+                },
+            ],
             {**RESPONSE, "status": "completed", "output": [TEXT], "usage": USAGE},
         ),
         ([CREATED], RESPONSE),
@@ -338,7 +358,10 @@ CALL = {**CALL_BEGUN["item"], "arguments": "{}"}
             {**RESPONSE, "output": [TEXT], "error": {"code": "server_error", "message": "died", "param": None}},
         ),
         (
-            [CREATED, {"type": "response.failed", "response": {**RESPONSE, "status": "failed", "error": {"message": "died"}}}],
+            [
+                CREATED,
+                {"type": "response.failed", "response": {**RESPONSE, "status": "failed", "error": {"message": "died"}}},
+            ],
             {**RESPONSE, "status": "failed", "error": {"message": "died"}},
         ),
         ([{"type": "error", "error": {"message": "died"}}], {"error": {"message": "died"}}),
@@ -359,7 +382,10 @@ CALL = {**CALL_BEGUN["item"], "arguments": "{}"}
             ],
             {"size": "1x1", "usage": USAGE},
         ),
-        ([{"type": "speech.audio.delta", "audio": "AAAA"}, {"type": "speech.audio.done", "usage": USAGE}], {"usage": USAGE}),
+        (
+            [{"type": "speech.audio.delta", "audio": "AAAA"}, {"type": "speech.audio.done", "usage": USAGE}],
+            {"usage": USAGE},
+        ),
     ],
     ids=[
         "completed", "nothing came", "cut off in a text", "its item was not announced", "cut off in a call",

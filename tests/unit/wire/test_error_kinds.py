@@ -1,4 +1,4 @@
-"""The table of error kinds: what servers say, as far as it is known from public issues, documentation and their sources."""
+"""The table of error kinds: what servers say, as known from public issues, documentation and their sources."""
 
 from __future__ import annotations
 
@@ -161,7 +161,8 @@ def test_a_sentence_says_the_kind_with_its_status_and_without(status_code, sente
 
 CODES = {
     "auth_invalid": "invalid_api_key authentication_error",
-    "credits_exhausted": "insufficient_quota billing_hard_limit_reached billing_not_active not_enough_balance credit_limit",
+    "credits_exhausted": "insufficient_quota billing_hard_limit_reached billing_not_active not_enough_balance"
+    " credit_limit",
     "permission_missing": "insufficient_permissions permission_error",
     "gated_model": "gatedrepo model_terms_required",
     "model_not_supported": "model_not_supported model_not_found model_not_available model_decommissioned invalid_model"

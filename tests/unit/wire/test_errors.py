@@ -1,4 +1,4 @@
-"""What is made of exceptions: bodies in every form, and the real exceptions of openai, huggingface_hub and what is beneath."""
+"""What is made of exceptions: bodies in every form, and the real exceptions of openai, huggingface_hub and beneath."""
 
 from __future__ import annotations
 
@@ -500,14 +500,24 @@ def test_a_stream_that_is_cut(reader):
         (GeneratorExit(), Failure("GeneratorExit", "GeneratorExit", "cancelled")),
         (SystemExit(3), Failure("SystemExit", "SystemExit: 3", "cancelled")),
         (TimeoutError("too\n slow"), Failure("TimeoutError", "TimeoutError: too slow", "client_timeout")),
-        (ConnectionResetError(104, "reset"), Failure("ConnectionResetError", "ConnectionResetError: [Errno 104] reset", "connection")),
+        (
+            ConnectionResetError(104, "reset"),
+            Failure("ConnectionResetError", "ConnectionResetError: [Errno 104] reset", "connection"),
+        ),
         (socket.gaierror(-2, "unknown"), Failure("socket.gaierror", "gaierror: [Errno -2] unknown", "connection")),
         (ssl.SSLError(1, "bad"), Failure("ssl.SSLError", "SSLError: bad", "connection")),
         (KeyError("mine"), Failure("KeyError", "KeyError: 'mine'", None)),
-        (ValueError("monthly credits, rate limit"), Failure("ValueError", "ValueError: monthly credits, rate limit", None)),
+        (
+            ValueError("monthly credits, rate limit"),
+            Failure("ValueError", "ValueError: monthly credits, rate limit", None),
+        ),
         (
             ValueError("Model org/name is not supported by provider together."),
-            Failure("ValueError", "ValueError: Model org/name is not supported by provider together.", "model_not_supported"),
+            Failure(
+                "ValueError",
+                "ValueError: Model org/name is not supported by provider together.",
+                "model_not_supported",
+            ),
         ),
         (RuntimeError({"error": "said"}), Failure("RuntimeError", "RuntimeError: said", None)),
     ],

@@ -94,7 +94,7 @@ RICH = [
 
 @contextlib.contextmanager
 def server(version, *, now=None, payloads=()):
-    """A server with these bodies, each made by a function, and the API of a stream of it in which every column exists."""
+    """A server with these bodies, each made by a function, and the API of a stream of it that has every column."""
     with FakeOpenObserve(version, now=now or time.time) as fake:
         environ = {**fake.environment, "OPENOBSERVE_HF_DOTENV": "false", "OPENOBSERVE_TRACES_STREAM_NAME": STREAM}
         destination = settings_module.load(environ, script_dir=None, cwd=None).destination
