@@ -1,4 +1,4 @@
-"""A whole answer has one row, whichever way its call went: through OpenInference, where others read the spans, or past it.
+"""A whole answer has one row, whichever way its call went: through OpenInference, if others read the spans, or past it.
 
 OpenInference's own attributes, of every version in the matrix, are the authority that the row of a call is held to.
 """
@@ -38,7 +38,10 @@ FUNCTION = {"name": "look", "description": "Looks.", "parameters": {"type": "obj
 TOOLS = [{"type": "function", "function": FUNCTION}]
 CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"at": 1}'}}
 PARTS = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": "http://x.test/a.png"}}]
-ANSWERED = [{"role": "assistant", "content": None, "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "c1", "content": "a sea"}]
+ANSWERED = [
+    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+    {"role": "tool", "tool_call_id": "c1", "content": "a sea"},
+]
 
 chat.create(model="org/chat:together", messages=ASKED, max_tokens=8, temperature=0.2, stop=["x"], user="u1")
 chat.create(model="escaped", messages=ASKED)
