@@ -261,7 +261,8 @@ class Call:
 
     def _add_timing(self, attributes: Dict[str, Any]) -> None:
         assert self.timing is not None
+        assert self.streamed is not None
         counts = counts_of(usage_of(self.answer()))
         tokens = Tokens(*(counts.get(name) for name in COUNTS))
-        reasoned = self.streamed is not None and self.streamed.reasoned
-        attributes.update(self.timing.attributes(tokens, reasoned=reasoned))
+        pieces, reasoned = self.streamed.pieces, self.streamed.reasoned
+        attributes.update(self.timing.attributes(tokens, pieces=pieces, reasoned=reasoned))

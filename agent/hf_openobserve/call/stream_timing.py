@@ -30,7 +30,7 @@ class Tokens(NamedTuple):
 class StreamTiming:
     """One stream. The call began when this was made; readings are ``time.perf_counter()``."""
 
-    __slots__ = ("_asked", "_began", "chunks", "first_content", "last_chunk", "last_content", "longest_wait", "pieces")
+    __slots__ = ("_asked", "_began", "chunks", "first_content", "last_chunk", "last_content", "longest_wait")
 
     def __init__(self, began: Optional[float] = None) -> None:
         self._began = time.perf_counter() if began is None else began
@@ -40,7 +40,6 @@ class StreamTiming:
         self.last_content = 0.0
         self.last_chunk = 0.0
         self.longest_wait = 0.0
-        self.pieces = 0
 
     def asked(self) -> None:
         """The program asks for the next chunk: what it did since the last one is its own time, not the server's."""
@@ -55,15 +54,15 @@ class StreamTiming:
 
     def had_content(self) -> None:
         """The chunk that just came carried content of the answer, not only a role, a reason or the usage."""
-        self.pieces += 1
         self.last_content = self.last_chunk
         if not self.first_content:
             self.first_content = self.last_chunk
 
-    def attributes(self, tokens: Tokens, *, reasoned: bool) -> Dict[str, Any]:
+    def attributes(self, tokens: Tokens, *, pieces: int, reasoned: bool) -> Dict[str, Any]:
         """Durations of the stream; the ones per token only where the server counted the tokens.
 
-        reasoned: a piece was of the reasoning, not of what is said after it.
+        pieces: chunks that carried a part of the answer. reasoned: one of them was of the reasoning, not of what is said
+        after it.
         """
         if not self.chunks:
             return {}
@@ -71,7 +70,7 @@ class StreamTiming:
         if self.first_content:
             result["gen_ai.response.time_to_first_chunk"] = self.first_content - self._began
         generating = self.last_content - self.first_content
-        seen = tokens.seen(pieces=self.pieces, reasoned=reasoned)
+        seen = tokens.seen(pieces=pieces, reasoned=reasoned)
         if seen is not None and seen > 1 and generating > 0:
             result["hf.stream.time_per_output_token"] = generating / (seen - 1)
             result["hf.stream.tokens_per_second"] = (seen - 1) / generating

@@ -16,6 +16,9 @@ from hf_openobserve.wire.member import member, plain
 _FACTS = ("id", "model", "created", "system_fingerprint", "service_tier")
 """Members of a chunk that say something of the whole answer."""
 
+_OF_FEW_CHUNKS = frozenset(("usage", "x_groq", "error", *server_timings.MEMBERS))
+"""Members of which most chunks have none."""
+
 
 class StreamedAnswer:
     """What of a stream has come so far."""
@@ -80,6 +83,8 @@ class StreamedAnswer:
                 if value is not None:
                     self._facts[name] = value
             self._is_text_completion = member(chunk, "object") == "text_completion"
+        if type(chunk) is dict and _OF_FEW_CHUNKS.isdisjoint(chunk):
+            return
         usage = member(chunk, "usage") or member(member(chunk, "x_groq"), "usage")
         if usage:
             self.usage = usage
@@ -124,6 +129,10 @@ class StreamedAnswer:
 # The chat and completions APIs.
 
 
+_RARE = frozenset(("reasoning_content", "reasoning", "audio", "refusal", "tool_calls", "function_call"))
+"""Members of a delta that most have not."""
+
+
 class _Choice:
     """One choice of a streamed answer (``n`` > 1 has several, interleaved)."""
 
@@ -165,6 +174,8 @@ class _Choice:
     def _add_rest(self, delta: Any) -> bool:
         if self._role is None:
             self._role = member(delta, "role")
+        if type(delta) is dict and _RARE.isdisjoint(delta):
+            return False
         reasoning = member(delta, "reasoning_content") or member(delta, "reasoning")
         if reasoning:
             self.reasoning.append(_text(reasoning))

@@ -81,7 +81,7 @@ class EventStream:
             self.done = True
             return None
         try:
-            chunk = json.loads(data)
+            chunk = json.loads(data.decode("utf-8", "surrogatepass"))
         except (ValueError, RecursionError):
             self.unreadable = True
             return None

@@ -258,7 +258,7 @@ def test_an_error_within_a_stream_is_a_failure():
 def timed(usage, *, pieces=3):
     call = streamed({"model": "m", "choices": [], "usage": usage})
     timing = call.timing = StreamTiming(began=1.0)
-    timing.chunks = timing.pieces = pieces
+    timing.chunks = call.streamed.pieces = pieces
     timing.first_content, timing.last_content = 2.0, 4.0
     return call.facts().attributes
 

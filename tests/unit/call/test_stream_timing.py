@@ -19,19 +19,19 @@ def test_only_what_is_known_is_told(monkeypatch):
         stream.came()
         if content:
             stream.had_content()
-    assert stream.attributes(Tokens(output=3), reasoned=False) == {
+    assert stream.attributes(Tokens(output=3), pieces=2, reasoned=False) == {
         "hf.stream.chunks": 3,
         "hf.stream.longest_wait": 1.0,
         "gen_ai.response.time_to_first_chunk": 1.5,
         "hf.stream.time_per_output_token": 2.0,
         "hf.stream.tokens_per_second": 0.5,
     }
-    assert set(stream.attributes(Tokens(), reasoned=False)) == {
+    assert set(stream.attributes(Tokens(), pieces=2, reasoned=False)) == {
         "hf.stream.chunks",
         "hf.stream.longest_wait",
         "gen_ai.response.time_to_first_chunk",
     }
-    assert stream_timing.StreamTiming(began=0.5).attributes(Tokens(output=3), reasoned=False) == {}
+    assert stream_timing.StreamTiming(began=0.5).attributes(Tokens(output=3), pieces=2, reasoned=False) == {}
 
 
 @pytest.mark.parametrize(
