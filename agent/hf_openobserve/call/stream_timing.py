@@ -61,8 +61,8 @@ class StreamTiming:
     def attributes(self, tokens: Tokens, *, pieces: int, reasoned: bool) -> Dict[str, Any]:
         """Durations of the stream; the ones per token only where the server counted the tokens.
 
-        pieces: chunks that carried a part of the answer. reasoned: one of them was of the reasoning, not of what is said
-        after it.
+        pieces: chunks that carried a part of the answer. reasoned: one of them was of the reasoning, not of what is
+        said after it.
         """
         if not self.chunks:
             return {}

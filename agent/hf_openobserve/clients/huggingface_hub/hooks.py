@@ -124,6 +124,8 @@ def _post(original: Any, args: Any, kwargs: Any) -> Steps:
     if call is None or len(args) < 2:
         return (yield functools.partial(original, *args, **kwargs))
     call.posted(request_parameters)
+    if isinstance(call, Unrecorded):
+        return (yield functools.partial(original, *args, **kwargs))
     parameters = request_parameters
     if call.would_ask:
         session = yield functools.partial(_session_of, original, client)

@@ -17,6 +17,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from hf_openobserve.call import announcement, open_calls, unsampled
 from hf_openobserve.call.call import Call
 from hf_openobserve.call.own_span import OwnSpan, Spans
+from hf_openobserve.call.sampled import is_dropped
 from hf_openobserve.call.stream_timing import StreamTiming
 from hf_openobserve.clients import http, usage_question
 from hf_openobserve.clients.huggingface_hub import lines
@@ -96,12 +97,16 @@ class Tracing:
             diagnostics.debug("a call is not recorded: another tool suppresses instrumentation in its context")
             return None
         operation = OPERATIONS.get(method) or Operation(method, "UNKNOWN")
+        # None where nobody counts. A stream is watched for it: its usage is in its last chunk.
+        counted = operation.genai_operation if self.recording.note is not None else None
+        if is_dropped(self.recording.tracer_provider) and not (counted and kwargs.get("stream")):
+            return Counted(client, None, self.recording.note, counted, kwargs.get("model")) if counted else None
         span = self._spans.start(operation.span_name, operation.kind)
         if not span.is_recorded:
-            if span.note is None or not operation.genai_operation:
+            if not counted:
                 return Unrecorded(client, span)
-            if not kwargs.get("stream"):  # a stream is watched: its usage is in its last chunk
-                return Counted(client, span, span.note, operation.genai_operation, kwargs.get("model"))
+            if not kwargs.get("stream"):
+                return Counted(client, span, self.recording.note, counted, kwargs.get("model"))
         literals.remember_client(client)
         return Task(client, operation, span, kwargs.get("model"), self)
 
@@ -116,33 +121,17 @@ class Unrecorded:
 
     __slots__ = ("_token", "client")
 
-    def __init__(self, client: Any, span: OwnSpan) -> None:
+    def __init__(self, client: Any, span: Optional[OwnSpan]) -> None:
+        """span: None where whatever is beneath it is left out without it, too."""
         self.client = client
-        self._token = context_api.attach(context_api.set_value(_KEY, self, announcement.context_of(span.span)))
-
-    would_ask = False
-    propagate = "off"
+        within = None if span is None else announcement.context_of(span.span)
+        self._token = context_api.attach(context_api.set_value(_KEY, self, within))
 
     def posted(self, _parameters: Any) -> None:
         """Nothing."""
 
-    def asking(self, parameters: Any) -> Any:
-        """The same parameters."""
-        return parameters
-
-    def does_not_ask(self) -> None:
-        """Nothing."""
-
-    def refused(self, _error: BaseException) -> bool:
-        """Nothing was added that could be refused."""
-        return False
-
     def answered(self, _response: Any) -> None:
         """Nothing."""
-
-    def received(self, answer: Any) -> Any:
-        """The same answer."""
-        return answer
 
     def returned(self, _result: Any) -> bool:
         """The method returned; a stream is not watched."""
@@ -160,7 +149,7 @@ class Counted(Unrecorded):
 
     __slots__ = ("_began", "_model", "_note", "_operation", "_url")
 
-    def __init__(self, client: Any, span: OwnSpan, note: unsampled.Note, operation: str, model: Any) -> None:
+    def __init__(self, client: Any, span: Optional[OwnSpan], note: Any, operation: str, model: Any) -> None:
         super().__init__(client, span)
         self._note = note
         self._began = time.time_ns()

@@ -1,11 +1,8 @@
-"""Which requests of an OpenAI client are calls of a model, and which calls will be recorded at all."""
+"""Which requests of an OpenAI client are calls of a model."""
 
 from __future__ import annotations
 
 from typing import Any
-
-from opentelemetry import trace
-from opentelemetry.sdk.trace import sampling
 
 from hf_openobserve.wire.apis import APIS
 
@@ -48,19 +45,3 @@ def is_model_call(method: str, url: str, body: Any) -> bool:
     if path in COUNTING or path.partition("/")[0] in MANAGEMENT:
         return False
     return isinstance(body, dict) and "model" in body
-
-
-def is_dropped(provider: Any) -> bool:
-    """True if a span that ``provider`` starts in this context is not sampled, whatever its trace id and attributes.
-
-    Only the samplers of ``OTEL_TRACES_SAMPLER`` are known; a root span that a ratio may keep or drop is not decided
-    here.
-    """
-    sampler = getattr(provider, "sampler", None)
-    if sampler is sampling.ALWAYS_OFF:
-        return True
-    root_dropped = sampler is sampling.DEFAULT_OFF
-    if not (root_dropped or sampler is sampling.DEFAULT_ON or type(sampler) is sampling.ParentBasedTraceIdRatio):
-        return False
-    parent = trace.get_current_span().get_span_context()
-    return not parent.trace_flags.sampled if parent.is_valid else root_dropped

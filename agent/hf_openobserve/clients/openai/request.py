@@ -23,6 +23,7 @@ from hf_openobserve.call import open_calls, unsampled
 from hf_openobserve.call.call import LONGEST_ANSWER, Call
 from hf_openobserve.call.own_span import OwnSpan, Spans
 from hf_openobserve.call.recording import Recording
+from hf_openobserve.call.sampled import is_dropped
 from hf_openobserve.call.unsampled import Note
 from hf_openobserve.clients import http
 from hf_openobserve.clients.openai import background, model_calls
@@ -153,26 +154,26 @@ _LATER = "past it, with a span of ours if it is the answer at last"
 def ways(recording: Recording, plain: Any) -> Any:
     """The logic around OpenInference's ``request``; ``plain`` is the one beneath it."""
     spans = Spans(recording, SCOPE, trace_config())
-    tracer_provider, note = recording.tracer_provider, recording.note
+    provider, note = recording.tracer_provider, recording.note
 
     def choose(args: Any, kwargs: Any) -> str:
         options = args[2]
         if http.enclosing() is not None:
             return _PAST
         if background.is_awaited(options):
-            return _PAST if model_calls.is_dropped(tracer_provider) or not is_instrumentation_enabled() else _LATER
+            return _PAST if is_dropped(provider) or not is_instrumentation_enabled() else _LATER
         body = options.json_data
         if not model_calls.is_model_call(options.method, options.url, body):
             return _PAST
-        is_dropped = model_calls.is_dropped(tracer_provider)
-        if is_dropped and note is None:
+        dropped = is_dropped(provider)
+        if dropped and note is None:
             return _PAST
         if not is_instrumentation_enabled():
             diagnostics.debug("a call is not recorded: another tool suppresses instrumentation in its context")
             return _PAST
         if _streams(body, kwargs) or _is_lazy(options):
             return _OWN
-        if is_dropped:
+        if dropped:
             return _COUNTED
         return _THROUGH if spans.are_read_by_others or api_at(options.url) not in _WRITING else _OWN
 
