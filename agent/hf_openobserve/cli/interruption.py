@@ -11,6 +11,9 @@ from typing import Any, Callable, Dict, Optional, Type
 TICK_S = 0.2
 """How late a signal may be noticed."""
 
+SAME_S = 0.5
+"""A signal so soon after the first is the same one: ``timeout`` sends it to the process, and to its group."""
+
 
 class Interruption:
     """Ctrl-C and SIGTERM end the run after the step under way: a delivery that is broken off might be made twice.
@@ -20,6 +23,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal_number: Optional[int] = None
+        self._came = 0.0
         self._until = math.inf
         self._before: Dict[int, Any] = {}
 
@@ -43,9 +47,11 @@ class Interruption:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _handle(self, number: int, _: Optional[FrameType]) -> None:
-        if self.signal_number is not None:
+        now = time.monotonic()
+        if self.signal_number is None:
+            self.signal_number, self._came = number, now
+        elif now - self._came > SAME_S:
             raise KeyboardInterrupt
-        self.signal_number = number
 
 
 def sleep(seconds: float, ending: Callable[[], bool]) -> None:
