@@ -23,14 +23,17 @@ def test_the_first_signal_asks_and_its_echo_is_the_same(number):
         assert asked.signal_number == number
 
 
+def twice():
+    with Interruption():
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+
+
 def test_a_second_one_breaks_off(monkeypatch):
     monkeypatch.setattr(interruption, "SAME_S", 0.0)
-    asked = Interruption()
-    with pytest.raises(KeyboardInterrupt), asked:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.01)
+    with pytest.raises(KeyboardInterrupt):
+        twice()
 
 
 def test_what_was_there_before_is_there_again():
