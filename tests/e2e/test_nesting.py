@@ -56,17 +56,27 @@ def refused():
     except Exception as error:
         print(type(error).__name__)
 
+def refused_beside():
+    """As LangChain does it: the span is no parent of the call's."""
+    span = tracer.start_span("refused_beside", attributes={"openinference.span.kind": "LLM"})
+    try:
+        call("scripted/no-credits")
+    except Exception as error:
+        span.record_exception(error)
+        span.set_status(trace.Status(trace.StatusCode.ERROR, str(error)))
+    span.end()
+
 def another():
     call()
     with tracer.start_as_current_span("another", attributes={"openinference.span.kind": "LLM"}) as span:
         says(span)
 
-for way in (current, not_current, left_early, refused, another):
+for way in (current, not_current, left_early, refused, refused_beside, another):
     way()
 """
 
 
-WAYS = ("current", "not_current", "left_early", "refused")
+WAYS = ("current", "not_current", "left_early", "refused", "refused_beside")
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +92,10 @@ def test_the_outer_span_is_a_chain(library, router, tmp_path, openobserve):
     script.write_text(FRAMEWORK, encoding="utf-8")
     env = harness.environment(tmp_path, router.environment, openobserve.environment, {"ROUTER": router.by_name})
     harness.run_ok([str(script), library], door="wrapper", env=env, cwd=tmp_path)
-    rows = openobserve.wait_for_rows(11)
+    rows = openobserve.wait_for_rows(13)
     calls = [row for row in rows if row["operation_name"] == "ChatCompletion"]
-    assert [(row["openinference_span_kind"], row["gen_ai_operation_name"]) for row in calls] == [("LLM", "chat")] * 5
-    assert sorted(row["span_status"] for row in calls) == ["ERROR", "OK", "OK", "OK", "OK"]
+    assert [(row["openinference_span_kind"], row["gen_ai_operation_name"]) for row in calls] == [("LLM", "chat")] * 6
+    assert sorted(row["span_status"] for row in calls) == ["ERROR", "ERROR", "OK", "OK", "OK", "OK"]
     by_name = {row["operation_name"]: row for row in rows}
     assert set(by_name) == {*WAYS, "another", "step", "ChatCompletion"}
     for way in WAYS:

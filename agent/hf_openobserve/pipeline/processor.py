@@ -138,7 +138,7 @@ class RecordingProcessor(SpanProcessor):
         if ending.facts is None:
             ending.facts = open_calls.take(context.trace_id, context.span_id)
         if ending.facts is not None:
-            record.attributes.update(ending.facts.described)
+            columns.complete(record, ending.facts)
         record = diagnostics.guarded("nesting", self._nesting.ended, record, is_call, default=record)
         record = privacy.shorten(record, self.policy)
         if not is_call and contract.is_own_report(record.scope.name):

@@ -71,6 +71,13 @@ def is_llm_span(attributes: Mapping[str, Any]) -> bool:
     return isinstance(operation, str) and operation in LLM_OPERATIONS
 
 
+def complete(record: SpanRecord, facts: CallFacts) -> None:
+    """Give a record what its span does not say where nobody but us reads it, in place: content, and that it failed."""
+    record.attributes.update(facts.described)
+    if facts.failed:
+        record.status_code = STATUS_ERROR  # also where the client took the answer for one: the answer says better
+
+
 def apply(record: SpanRecord, facts: Optional[CallFacts] = None) -> SpanRecord:
     """Fill in the columns of an LLM span, in place; any other span only learns its conversation."""
     attributes = record.attributes
@@ -103,7 +110,7 @@ def apply(record: SpanRecord, facts: Optional[CallFacts] = None) -> SpanRecord:
 
 def _filled(stages: Tuple[Stage, ...], work: Work) -> SpanRecord:
     if work.facts.failed:
-        work.record.status_code = STATUS_ERROR  # also where the client took the answer for one: the answer says better
+        work.record.status_code = STATUS_ERROR
     for stage in stages:
         try:
             stage(work)
