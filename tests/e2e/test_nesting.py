@@ -57,7 +57,7 @@ def refused():
         print(type(error).__name__)
 
 def refused_beside():
-    """As LangChain does it: the span is no parent of the call's."""
+    # As LangChain does it: the span is no parent of the call's.
     span = tracer.start_span("refused_beside", attributes={"openinference.span.kind": "LLM"})
     try:
         call("scripted/no-credits")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from hf_openobserve.call.asker import Asker
 from hf_openobserve.call.attempts import Attempts, retry_events
@@ -42,7 +42,7 @@ class Call:
         "attributes",
         "by_address",
         "client_error",
-        "described",
+        "describe",
         "ended",
         "failure",
         "max_tokens",
@@ -104,7 +104,7 @@ class Call:
         """
         self.sent_as_json: Optional[str] = None
         """The messages of the request as a row has them, where they were made for its span already."""
-        self.described: Mapping[str, Any] = {}
+        self.describe: Optional[Callable[[], Mapping[str, Any]]] = None
         """What its span would say, where nobody but us reads it: under OpenInference's names."""
         self.failure: Optional[errors.Failure] = None
         self.ended: Optional[int] = None
@@ -140,6 +140,7 @@ class Call:
         """The body of the answer, as far as there is one; empty if none is known."""
         if self.answer_body is None:
             self.answer_body = diagnostics.guarded("answer", self._answer, default={})
+            self.response = None
         return self.answer_body or {}
 
     def _answer(self) -> Mapping[str, Any]:
@@ -147,7 +148,7 @@ class Call:
             body = self.streamed.body()
             usage = plain(body.get("usage"))
             return {**body, "usage": usage} if usage is not body.get("usage") else body
-        response, self.response = self.response, None
+        response = self.response
         if response is None or response.status_code >= 400:
             return {}
         content = response.content
@@ -161,10 +162,13 @@ class Call:
         if content[:1] in (b"{", b"["):
             if self.api is not None and self.api.has_media:
                 return openinference.members_behind_media(content)
-            text = content.decode("utf-8", "surrogatepass")
-            body = json.loads(text)
-            if "\\" not in text:
-                self.answer_text = text
+            try:
+                text = content.decode("utf-8", "surrogatepass")
+                body = json.loads(text)
+            except ValueError:
+                body = json.loads(content)  # in another encoding
+            else:
+                self.answer_text = None if "\\" in text else text
             if isinstance(body, list) and body:  # Text Generation Inference's list of one
                 body = body[0]
             return body if isinstance(body, dict) else {}
@@ -198,6 +202,9 @@ class Call:
             retries = diagnostics.guarded("retries", retry_events, self.attempts.done, default=())
         if retries:
             attributes["http.request.resend_count"] = len(retries)
+        described: Mapping[str, Any] = {}
+        if self.describe is not None:  # last: where the program interrupts us, all of this is done once more
+            described = diagnostics.guarded("description", self.describe, default={})
         return CallFacts(
             host=attributes.pop("server.address", ""),
             port=attributes.pop("server.port", None),
@@ -208,7 +215,7 @@ class Call:
             error_type=None if failure is None else failure.error_type,
             message=None if failure is None else failure.message,
             attributes=attributes,
-            described=self.described,
+            described=described,
             api=self.api,
             request=self.request,
             sent_as_json=self.sent_as_json,

@@ -30,11 +30,13 @@ def remember(span: Any, call: Call) -> None:
             break
 
 
-def take(trace_id: int, span_id: int) -> Optional[CallFacts]:
-    """The facts of the call of this span, which are then forgotten."""
-    call = _calls.pop((trace_id, span_id), None)
-    if call is None:
-        return None
+def take(trace_id: int, span_id: int) -> Optional[Call]:
+    """The call of this span, which is then forgotten here."""
+    return _calls.pop((trace_id, span_id), None)
+
+
+def facts_of(call: Call) -> CallFacts:
+    """What is known of a call, as far as it can be had."""
     facts: CallFacts = diagnostics.guarded("facts", call.facts, default=CallFacts())
     return facts
 

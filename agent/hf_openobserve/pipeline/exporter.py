@@ -73,7 +73,8 @@ class OpenObserveSpanExporter(OTLPSpanExporter):
     def _prepare(self, span: ReadableSpan, old_server: bool) -> ReadableSpan:
         record = self._span_reader.read(span)
         record = privacy.shorten(record, self._masking)
-        record = columns.apply(record, open_calls.take(record.trace_id, record.span_id))
+        call = open_calls.take(record.trace_id, record.span_id)
+        record = columns.apply(record, None if call is None else open_calls.facts_of(call))
         if LLM_ROW in record.attributes:
             lasted = record.end_time_unix_nano - record.start_time_unix_nano
             cost = diagnostics.guarded("cost", self._pricing.columns, record.attributes, lasted, default={})

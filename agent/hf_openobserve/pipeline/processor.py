@@ -38,12 +38,13 @@ DISK_AGAIN_AFTER_S = 5.0
 
 
 class _Ending:
-    """A span that has ended, on its way to the disk. ``facts`` are those of its call, which are handed out once."""
+    """A span that has ended, on its way to the disk, with the call that is handed out once, and its facts."""
 
-    __slots__ = ("facts", "span")
+    __slots__ = ("call", "facts", "span")
 
     def __init__(self, span: ReadableSpan) -> None:
         self.span = span
+        self.call: Any = None
         self.facts: Any = None
 
 
@@ -135,8 +136,10 @@ class RecordingProcessor(SpanProcessor):
         if is_call and (span.start_time or 0) < self._forked_at:
             return  # open at the fork: it is the parent's, whose copy of it ends there
         record = self._reader.read(span)
-        if ending.facts is None:
-            ending.facts = open_calls.take(context.trace_id, context.span_id)
+        if ending.call is None:
+            ending.call = open_calls.take(context.trace_id, context.span_id)
+        if ending.call is not None and ending.facts is None:
+            ending.facts = open_calls.facts_of(ending.call)
         if ending.facts is not None:
             columns.complete(record, ending.facts)
         record = diagnostics.guarded("nesting", self._nesting.ended, record, is_call, default=record)

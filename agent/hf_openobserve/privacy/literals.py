@@ -47,7 +47,8 @@ class _Known:
     def __init__(self) -> None:
         self.forms: Tuple[str, ...] = ()
         self._values: OrderedDict[str, None] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        """Re-entrant: a signal's handler may call a client on a thread that is in here."""
 
     def add(self, text: str) -> None:
         try:
@@ -55,10 +56,11 @@ class _Known:
         except KeyError:
             if is_worth_masking(text):
                 with self._lock:
+                    # Its forms first, and of a copy made in one step: other threads go on touching what they use.
+                    self.forms = forms_of((*self._values, text)[-CAPACITY:])
                     self._values[text] = None
                     while len(self._values) > CAPACITY:
                         self._values.popitem(last=False)
-                    self.forms = forms_of(self._values)
 
 
 _known = _Known()

@@ -10,7 +10,7 @@ import json
 import sys
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
-from hf_openobserve.wire.bodies import NOT_PARAMETERS, as_json, tool_calls
+from hf_openobserve.wire.bodies import NOT_PARAMETERS, as_json, sent, tool_calls
 from hf_openobserve.wire.member import objects
 from hf_openobserve.wire.usage import counts_of, usage_of
 
@@ -44,8 +44,10 @@ def request(body: Mapping[str, Any], messages: Optional[str] = None) -> Dict[str
         return chat_request(body, None, ANY_IMAGES)
     parameters = {name: value for name, value in body.items() if name not in NOT_PARAMETERS}
     attributes = {"llm.invocation_parameters": as_json(parameters), **_input(body, ANY_IMAGES)}
-    if isinstance(body.get("prompt"), str):
-        attributes["llm.prompts.0.prompt.text"] = body["prompt"]
+    prompts = body.get("prompt")
+    for index, prompt in enumerate(prompts if isinstance(prompts, list) else [prompts]):
+        if isinstance(prompt, str):
+            attributes[f"llm.prompts.{index}.prompt.text"] = prompt
     return attributes
 
 
@@ -112,10 +114,11 @@ def _without_images(value: Any, max_length: int) -> Any:
     return value
 
 
-def messages(body: Mapping[str, Any], answer: Mapping[str, Any]) -> Dict[str, Any]:
+def messages(body: Mapping[str, Any], answer: Mapping[str, Any], *, of_responses: bool = False) -> Dict[str, Any]:
     """The messages of a chat's request and answer and the tools offered, one attribute for each thing said."""
     attributes: Dict[str, Any] = {}
-    for index, message in enumerate(objects(body.get("messages"))):
+    asked = sent(body) if of_responses else objects(body.get("messages"))
+    for index, message in enumerate(asked):
         for key, value in _message(message):
             attributes[f"llm.input_messages.{index}.message.{key}"] = value
     for index, tool in enumerate(objects(body.get("tools"))):

@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from hf_openobserve.call import open_calls
 from hf_openobserve.call.call import Call
+from hf_openobserve.row.work import CallFacts
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def test_the_facts_of_a_call_come_with_its_span_and_go_with_it(tracer):
 
 def test_facts_that_cannot_be_had_are_none(tracer, monkeypatch):
     monkeypatch.setattr(Call, "facts", lambda _: 1 / 0)
-    assert taken(remembered(tracer)) == open_calls.CallFacts()
+    assert open_calls.facts_of(taken(remembered(tracer))) == CallFacts()
 
 
 def test_spans_that_never_end_do_not_grow_the_host(tracer, monkeypatch):

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
+from openinference.instrumentation import TraceConfig
 from opentelemetry.sdk.trace import TracerProvider
 
 import outboxes
 from hf_openobserve import privacy
+from hf_openobserve.call.call import Call
+from hf_openobserve.call.own_span import Spans
+from hf_openobserve.call.recording import Recording
 from hf_openobserve.outbox.store import DirectoryStore
+from hf_openobserve.pipeline import provider as providers
 from hf_openobserve.pipeline.processor import RecordingProcessor
 from hf_openobserve.process import diagnostics
+from hf_openobserve.wire.apis import APIS
 
 FULL = OSError(28, "No space left on device")
 
@@ -207,4 +215,48 @@ def test_a_span_that_the_program_interrupts_on_its_way_is_recorded_at_the_next_c
     assert times[:2] == [0, 0], "interrupted before it was entered"
     assert min(times[2:]) == 1, f"lost: {times.index(0, 2) + 1} of {number}"
     assert sum(times[2:]) - len(times[2:]) <= 12, "twice at the most what was interrupted after it had been written"
+    store.leave()
+
+
+# What a generator raises while it is thrown away is lost to Python itself.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_call_that_the_program_interrupts_at_its_end_is_recorded_whole(tmp_path):
+    store = DirectoryStore(str(tmp_path), "tests", 2**26)
+    processor = RecordingProcessor(store, None, privacy.build_policy(capture_content=True, environ={}), 1.0)
+    spans = Spans(Recording(providers.build(processor)), "openinference.instrumentation.openai", TraceConfig())
+
+    def begun(number):
+        call = Call(
+            url="http://x.invalid/v1/chat/completions",
+            host="x.invalid",
+            request={"model": "m", "messages": [{"role": "user", "content": f"asked <{number}>"}]},
+            api=APIS["chat/completions"],
+        )
+        content = json.dumps({"model": "r", "choices": [{"message": {"content": f"answered <{number}>"}}]})
+        call.response = SimpleNamespace(status_code=200, content=content.encode(), headers={})
+        span = spans.start("ChatCompletion", "LLM")
+        span.tells_of(
+            call, lambda answer: {"input.value": json.dumps(call.request), "output.value": json.dumps(answer)}
+        )
+        return span
+
+    number = 1
+    while True:
+        span = begun(number)
+        try:
+            interrupted_at(number, span.end)
+        except Limit:
+            number += 1
+            processor.force_flush()
+        else:
+            break
+    assert number > 200, "each step of the way"
+    payloads = [payload for path in store.segments() for _, payload in outboxes.spans(path)]
+    lost = 0
+    for n in range(1, number):
+        of_call = [payload for payload in payloads if f"asked <{n}>".encode() in payload]
+        lost += not of_call
+        assert all(payload.count(f"answered <{n}>".encode()) == 2 for payload in of_call), n
+    assert lost <= 25, "none but before it was entered, and within OpenTelemetry's own end of a span"
+    assert not [payload for payload in payloads if b"asked" not in payload], "none without its content"
     store.leave()

@@ -1,9 +1,10 @@
 """One request of an OpenAI client: which way it goes, and what is recorded of it.
 
-A whole answer goes through OpenInference, whose span it is. A stream, and an answer that the program reads when it
-likes (``with_streaming_response``), gets a span of our own under OpenInference's name: OpenInference would stand
-between the program and its stream, read a lazy answer before the program asks for it, and in its older versions (0.1.18
-and 0.1.49, on Python 3.8 and 3.9) never end a stream that is left. Imported with the first call: it needs
+A stream, and an answer that the program reads when it likes (``with_streaming_response``), gets a span of our own under
+OpenInference's name. OpenInference would stand between the program and its stream, read a lazy answer before the
+program asks for it, and in its older versions (0.1.18 and 0.1.49, on Python 3.8 and 3.9) never end a stream that is
+left. So does a whole answer of an API that writes, where nobody else reads the spans: its row is made of request and
+answer. Every other whole answer goes through OpenInference, whose span it is. Imported with the first call: it needs
 OpenTelemetry.
 """
 
@@ -97,7 +98,7 @@ def _begin(args: Any, kwargs: Any, recording: Recording) -> Optional[http.Sendin
         return None  # with instrumentation suppressed, for one, it is some other one of the application's
     options = args[2] if len(args) > 2 else kwargs["options"]
     under_way = http.current.get()
-    if under_way is not None and under_way.options is options:
+    if under_way is not None and (under_way.options is options or under_way.span is span):
         return None  # a wrapper of somebody's stands between our own span and the client
     around_it = http.enclosing()
     if around_it is not None:
@@ -117,9 +118,11 @@ def _sending(client: Any, options: Any, kwargs: Any, recording: Recording) -> ht
     if extra:
         body = {**body, **extra}
     call = Call(url=url, host=host, request=body, api=api_at(url), client_error=_CLIENT_ERROR, asker=recording.asker)
-    if kwargs.get("stream") or body.get("stream") is True:
+    if _streams(options, kwargs):
         call.streams()
-    return http.Sending(call, options=options, usage_mode=recording.stream_usage, propagate=recording.propagate)
+    # Where the client does not read a stream the program does: it would see what the question brings.
+    usage_mode = recording.stream_usage if kwargs.get("stream") else "off"
+    return http.Sending(call, options=options, usage_mode=usage_mode, propagate=recording.propagate)
 
 
 def address_of(client: Any, options: Any) -> Tuple[str, str]:
@@ -132,7 +135,8 @@ def address_of(client: Any, options: Any) -> Tuple[str, str]:
     if known is None:
         if len(_bases) >= _BASES:
             _bases.clear()
-        known = _bases[id(base)] = base, str(base).rstrip("/"), base.host
+        host = getattr(base, "host", None) or urlsplit(str(base)).hostname or ""
+        known = _bases[id(base)] = base, str(base).rstrip("/"), host
     return f"{known[1]}/{url.lstrip('/')}", known[2]
 
 
@@ -171,7 +175,7 @@ def ways(recording: Recording, plain: Any) -> Any:
         if not is_instrumentation_enabled():
             diagnostics.debug("a call is not recorded: another tool suppresses instrumentation in its context")
             return _PAST
-        if _streams(body, kwargs) or _is_lazy(options):
+        if _streams(options, kwargs) or _is_lazy(options):
             return _OWN
         if dropped:
             return _COUNTED
@@ -188,7 +192,9 @@ def ways(recording: Recording, plain: Any) -> Any:
         if way is _LATER:
             return (yield from _retrieved(spans, plain, args, kwargs))
         if way is _OWN:
-            own = diagnostics.guarded("openai request", _own, spans, args, kwargs)
+            own = diagnostics.guarded("openai request", _own, spans, args, kwargs, default=_THROUGH)
+            if own is _THROUGH:
+                return (yield from _through(note, inner, args, kwargs))
             if own is not None:
                 return (yield from own.steps(plain, args, kwargs))
         return (yield functools.partial(plain, *args, **kwargs))
@@ -196,8 +202,10 @@ def ways(recording: Recording, plain: Any) -> Any:
     return request
 
 
-def _streams(body: Any, kwargs: Any) -> Any:
-    return kwargs.get("stream") or (isinstance(body, dict) and body.get("stream"))
+def _streams(options: Any, kwargs: Any) -> bool:
+    """True if the answer is asked for as a stream, by the client or in the program's own words."""
+    asked = (options.json_data, getattr(options, "extra_json", None))
+    return bool(kwargs.get("stream")) or any(isinstance(body, dict) and body.get("stream") is True for body in asked)
 
 
 _WRITING = frozenset(APIS[name] for name in ("chat/completions", "completions", "responses"))
@@ -273,7 +281,7 @@ def _own(spans: Spans, args: Any, kwargs: Any) -> Union[_OwnRequest, _CountedReq
     name = getattr(cast_to, "__name__", "Response")
     is_embedding = name == "CreateEmbeddingResponse"
     span = spans.start("CreateEmbeddings" if is_embedding else name, "EMBEDDING" if is_embedding else "LLM")
-    is_read_later = bool(_streams(options.json_data, kwargs) or _is_lazy(options))
+    is_read_later = _streams(options, kwargs) or _is_lazy(options)
     if not span.is_recorded:
         if recording.note is None:
             return None
@@ -282,7 +290,7 @@ def _own(spans: Spans, args: Any, kwargs: Any) -> Union[_OwnRequest, _CountedReq
         # What is asked is seen in the answer, and nobody looks at that.
         recording = recording._replace(stream_usage="off")
     sending = _sending(client, options, kwargs, recording)  # after the span: a stream's timing lies within it
-    sending.is_read_later = is_read_later
+    sending.is_read_later, sending.span = is_read_later, span.span
     return _OwnRequest(sending, span)
 
 
@@ -368,18 +376,31 @@ class _OwnRequest:
 
     def _answered(self, result: Any) -> None:
         """What the program gets. A client that sends on a thread of its own is not seen at ``send``, but here."""
-        call = self._sending.call
-        if call.open_body is not None:
+        sending = self._sending
+        if sending.call.open_body is not None:
             return
-        response = getattr(result, "http_response", None) or getattr(result, "response", None)
-        if self._sending.is_read_later:
-            if response is not None and not getattr(response, "is_closed", True):
-                http.watch(self._sending, None, response)
-                return
-        elif call.response is None:
-            call.response, call.answer_body = response, plain_form(result) if response is None else None
-        elif len(call.response.content) > LONGEST_ANSWER:
-            call.answer_body = plain_form(result)
+        raw = getattr(result, "http_response", None) or getattr(result, "response", None)
+        if sending.is_read_later and raw is not None and not getattr(raw, "is_closed", True):
+            http.watch(sending, None, raw)
+            return
+        try:
+            if not sending.is_read_later:
+                diagnostics.guarded("answer", self._take, result, raw)
+        finally:
+            self._span.end()
+
+    def _take(self, result: Any, raw: Any) -> None:
+        """A whole answer, also one that was not seen at ``send``. raw: the response, where the program gets that."""
+        call = self._sending.call
+        response = raw if call.response is None else call.response
+        content = None if response is None else diagnostics.guarded("answer", getattr, response, "content")
+        if isinstance(content, bytes) and len(content) <= LONGEST_ANSWER:
+            call.response = response
+        else:
+            call.response = None
+            if raw is None:
+                call.answer_body = diagnostics.guarded("answer", plain_form, result)
+            elif isinstance(content, bytes):
+                call.answer_body = openinference.members_behind_media(content)
         if call.request is not None and call.request.get("background"):
             background.begun(call)
-        self._span.end()
