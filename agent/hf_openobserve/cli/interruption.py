@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Optional, Type
 TICK_S = 0.2
 """How late a signal may be noticed."""
 
-SAME_S = 0.5
+SAME_S = 0.1
 """A signal so soon after the first is the same one: ``timeout`` sends it to the process, and to its group."""
 
 

@@ -11,6 +11,8 @@ import json
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import requests
@@ -22,7 +24,7 @@ from hf_openobserve.openobserve.provisioning import columns as provisioned
 from hf_openobserve.openobserve.provisioning import sources
 from hf_openobserve.otlp.encode import encode_span
 from hf_openobserve.outbox import counters, losses
-from hf_openobserve.row import columns
+from hf_openobserve.row import agent_span, columns
 from hf_openobserve.row.record import STATUS_ERROR, STATUS_OK, ResourceRecord, ScopeRecord, SpanRecord
 from hf_openobserve.row.work import CallFacts
 
@@ -99,7 +101,11 @@ def server(version, *, now=None, payloads=()):
         environ = {**fake.environment, "OPENOBSERVE_HF_DOTENV": "false", "OPENOBSERVE_TRACES_STREAM_NAME": STREAM}
         destination = settings_module.load(environ, script_dir=None, cwd=None).destination
         with Api(destination) as api:
-            provisioned.make(api, provisioned.missing(api))
+            # Of the server's time: a recording gets older, and from its server's past ours is too far in the future.
+            with mock.patch.object(
+                agent_span, "time", SimpleNamespace(time_ns=lambda: int((now or time.time)() * 1e9))
+            ):
+                provisioned.make(api, provisioned.missing(api))
             headers = {"Content-Type": "application/x-protobuf", **destination.headers}
             for payload in payloads:
                 assert (
