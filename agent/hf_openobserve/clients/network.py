@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Dict, Iterator, List, Set, Tuple
+from typing import Any, Iterator, Set
 
 _OWN = frozenset(
     ("httpx", "httpx2", "httpcore", "httpcore2", "httpx_aiohttp", "openai", "requests", "aiohttp", "huggingface_hub")
@@ -19,12 +19,6 @@ requests'.
 
 _known_files: Set[str] = set()
 """Files of these packages: the same few are asked for with every request."""
-
-_CLASSES = 64
-_known_functions: Dict[Tuple[type, str], List[Any]] = {}
-"""(class, method) -> the functions of that name in its bases, where all are the libraries' own: the same are asked for
-each time.
-"""
 
 _AUTH = frozenset(("UseClientDefault", "BasicAuth", "DigestAuth", "NetRCAuth"))
 
@@ -89,19 +83,10 @@ def _is_own(owner: Any, method: str) -> bool:
     A wrapper that passes for what it wraps counts as that: OpenTelemetry's instrumentors put one there.
     """
     owner_class = owner if isinstance(owner, type) else type(owner)
-    found = [vars(cls).get(method) for cls in owner_class.__mro__]
-    if owner is not owner_class:
-        found.append(getattr(owner, "__dict__", {}).get(method))
-    key = (owner_class, method)
-    if found == _known_functions.get(key):
-        return True
-    functions = [function for function in found if function is not None]
-    if not functions or not all(map(is_from_a_library, functions)):
-        return False
-    if len(_known_functions) >= _CLASSES:
-        _known_functions.clear()
-    _known_functions[key] = found
-    return True
+    found = [vars(cls)[method] for cls in owner_class.__mro__ if method in vars(cls)]
+    if found and method in getattr(owner, "__dict__", ()):
+        found.append(owner.__dict__[method])
+    return bool(found) and all(is_from_a_library(function) for function in found)
 
 
 def is_from_a_library(function: Any) -> bool:

@@ -89,7 +89,7 @@ class Writer:
         """Close the active segment, so that it can be claimed. The next span opens a new one."""
         with self._descriptors.lock:
             if self._active is not None:
-                self._size_of(self._active)
+                self._is_still_there(self._active)
             if self._rescued:
                 self._append(b"")
             active = self._active
@@ -107,7 +107,7 @@ class Writer:
         """The process ends: no segment without a span stays behind. A span that comes all the same opens another."""
         with self._descriptors.lock:
             active = self._active
-            if active is None or self._appending or self._size_of(active) is None:
+            if active is None or self._appending or not self._is_still_there(active):
                 return
             if _is_empty(active):
                 active.place.unlink(active.name)
@@ -123,29 +123,27 @@ class Writer:
         """Write to the active segment, which an append within this one (a signal's, say) may replace."""
         for attempt in range(_APPEND_ATTEMPTS):
             active = self._active
-            size = None if active is None else self._size_of(active)
-            if size is None:
+            if active is None or not self._is_still_there(active):
                 self._open()
                 active = self._active
-                size = None if active is None else self._size_of(active)
-            if active is None or size is None:
+            if active is None:
                 continue
             rescued, self._rescued = self._rescued, b""
             try:
-                return _write(active.held.fd, rescued + record, size)
+                return _write(active.held.fd, rescued + record)
             except OSError:
                 self._rescued = rescued + self._rescued
                 if active is self._active or attempt == _APPEND_ATTEMPTS - 1:
                     raise
         raise OSError("no segment of the outbox stays open")
 
-    def _size_of(self, active: _Active) -> Optional[int]:
-        """Bytes of the segment; None if it was deleted under us, or the application closed or reused its descriptor."""
+    def _is_still_there(self, active: _Active) -> bool:
+        """False if the segment was deleted under us, or its descriptor closed, or reused, by the application."""
         try:
             status = os.fstat(active.held.fd)
             if identity_of(status) == active.held.identity:
                 if status.st_nlink > 0:
-                    return status.st_size
+                    return True
                 # Deleted, and readable as long as it is open. An append within this one may have been here before.
                 rescued = os.pread(active.held.fd, status.st_size, active.empty_size)
                 last, self._active = self._active is active, None if self._active is active else self._active
@@ -153,7 +151,7 @@ class Writer:
         except OSError:
             diagnostics.pass_the_programs_own()
         self._close(active)
-        return None
+        return False
 
     def _open(self) -> None:
         place, name, fd = self._create()
@@ -209,11 +207,9 @@ def _is_empty(active: _Active) -> bool:
     return os.fstat(active.held.fd).st_size <= active.empty_size
 
 
-def _write(fd: int, record: bytes, before: int) -> int:
-    """One ``write`` behind so many bytes; the segment's size after it.
-
-    Raises OSError when the disk does not take all of it.
-    """
+def _write(fd: int, record: bytes) -> int:
+    """One ``write``; the size of the segment after it. Raises OSError when the disk does not take all of it."""
+    before = os.fstat(fd).st_size
     written = os.write(fd, record)
     if written == len(record):
         return before + written

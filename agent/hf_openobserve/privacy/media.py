@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-import itertools
 import re
 import struct
 from typing import Any, Dict, Iterable, Match, Optional, Tuple
@@ -69,8 +68,7 @@ def _has_fields(text: str) -> bool:
 
 
 def _has_run(text: str) -> bool:
-    starts = range(0, len(text) - _BLOCK + 1, _BLOCK)
-    return any(map(_BLOCK_OF_RUN.match, itertools.repeat(text), starts))
+    return any(_BLOCK_OF_RUN.match(text, start) for start in range(0, len(text) - _BLOCK + 1, _BLOCK))
 
 
 def compact_announced(text: str) -> str:

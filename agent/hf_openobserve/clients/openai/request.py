@@ -131,20 +131,9 @@ def address_of(client: Any, options: Any) -> Tuple[str, str]:
     if url.startswith(("http://", "https://")):
         return url, urlsplit(url).hostname or ""
     base = client.base_url
-    known = _bases.get(id(base))
-    if known is None:
-        if len(_bases) >= _BASES:
-            _bases.clear()
-        host = getattr(base, "host", None) or urlsplit(str(base)).hostname or ""
-        known = _bases[id(base)] = base, str(base).rstrip("/"), host
-    return f"{known[1]}/{url.lstrip('/')}", known[2]
-
-
-_BASES = 64
-_bases: Dict[int, Tuple[Any, str, str]] = {}
-"""Addresses of clients as text, and their hosts: to write one costs as much as to encode a row. Kept, so that no id is
-used again.
-"""
+    text = str(base)
+    host = getattr(base, "host", None) or urlsplit(text).hostname or ""  # of a subclass whose address is a text
+    return f"{text.rstrip('/')}/{url.lstrip('/')}", host
 
 
 # Around OpenInference.
