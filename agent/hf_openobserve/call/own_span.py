@@ -56,12 +56,13 @@ class Spans:
     def start(self, name: str, kind: str, start_time: Optional[int] = None) -> OwnSpan:
         """Start one. kind: OpenInference's. start_time: nanoseconds since the epoch, now if None."""
         attributes = {"openinference.span.kind": kind}
-        if not self.are_read_by_others:
+        are_read_by_others = self.are_read_by_others
+        if not are_read_by_others:
             attributes.update(get_attributes_from_context())
         span: Any = self._tracer.start_span(
             name, kind=trace.SpanKind.CLIENT, attributes=attributes, start_time=start_time
         )
-        is_for_others = span.is_recording() and self.are_read_by_others
+        is_for_others = span.is_recording() and are_read_by_others
         if is_for_others:
             span = self.for_others(span, attributes)
         return OwnSpan(self, span, kind, is_for_others=is_for_others)
@@ -95,8 +96,8 @@ class OwnSpan:
     def tells_of(self, call: Call, describe: Describe) -> None:
         """``call`` is the one that it is the span of."""
         self._call, self._describe = call, describe
-        call.describe = self._described
         if self.is_recorded:
+            call.describe = self._described
             open_calls.remember(self.span, call)
 
     def enter(self) -> None:
