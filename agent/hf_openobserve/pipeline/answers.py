@@ -11,7 +11,7 @@ import functools
 import math
 import threading
 import time
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from hf_openobserve.pipeline.flushing import Flushing
 from hf_openobserve.process import diagnostics, import_hook
@@ -41,8 +41,8 @@ class Answers:
         """See those that AWS's runtime client posts."""
         # Since 4.0 two kinds of clients have one base.
         client = getattr(module, "BaseLambdaRuntimeClient", None) or module.LambdaRuntimeClient
-        sending = [self._awaited(client.post_invocation_result), self._awaited(client.post_invocation_error)]
-        receiving = self._noting_deadline(client.wait_next_invocation)
+        sending = [_once(post, self._awaited) for post in (client.post_invocation_result, client.post_invocation_error)]
+        receiving = _once(client.wait_next_invocation, self._noting_deadline)
         # All are there: only now anything is replaced.
         client.post_invocation_result, client.post_invocation_error = sending
         client.wait_next_invocation = receiving
@@ -51,7 +51,7 @@ class Answers:
     def follow_uvicorn(self, module: Any) -> None:
         """See those that uvicorn sends."""
         cycle = module.RequestResponseCycle
-        cycle.send = self._awaited_on_loop(cycle.send)
+        cycle.send = _once(cycle.send, self._awaited_on_loop)
         self._seen()
 
     def _seen(self) -> None:
@@ -59,37 +59,23 @@ class Answers:
             self._flushing.sees_answers = True
 
     def _awaited(self, post: Any) -> Any:
-        if getattr(post, "by_openobserve", False):
-            return post
-
-        @functools.wraps(post)
         def after_delivery(*args: Any, **kwargs: Any) -> Any:
             if self._flushing is not None:
                 left_s = getattr(self._invocation, "deadline", math.inf) - time.time() - _TO_ANSWER_S
                 diagnostics.guarded("before an answer", self._flushing.before_answer, left_s)
             return post(*args, **kwargs)
 
-        after_delivery.by_openobserve = True  # type: ignore[attr-defined]
         return after_delivery
 
     def _noting_deadline(self, wait: Any) -> Any:
-        if getattr(wait, "by_openobserve", False):
-            return wait
-
-        @functools.wraps(wait)
         def noted(*args: Any, **kwargs: Any) -> Any:
             request = wait(*args, **kwargs)
             self._invocation.deadline = diagnostics.guarded("deadline", _deadline, request, default=math.inf)
             return request
 
-        noted.by_openobserve = True  # type: ignore[attr-defined]
         return noted
 
     def _awaited_on_loop(self, send: Any) -> Any:
-        if getattr(send, "by_openobserve", False):
-            return send
-
-        @functools.wraps(send)
         async def after_delivery(cycle: Any, message: Any) -> None:
             try:
                 # An answer has ended with the message that has no more body.
@@ -100,8 +86,16 @@ class Answers:
                 diagnostics.swallowed("before an answer")
             await send(cycle, message)
 
-        after_delivery.by_openobserve = True  # type: ignore[attr-defined]
         return after_delivery
+
+
+def _once(original: Any, around: Callable[[Any], Any]) -> Any:
+    """What stands in the place of a function: ``around`` it, or the function itself if it is ours already."""
+    if getattr(original, "by_openobserve", False):
+        return original
+    ours: Any = functools.wraps(original)(around(original))
+    ours.by_openobserve = True
+    return ours
 
 
 def _deadline(request: Any) -> float:
