@@ -6,7 +6,7 @@ from typing import Any, Dict, Mapping, Optional
 
 from hf_openobserve.row.cost_columns import COST, LLM_COST
 from hf_openobserve.row.work import Work
-from hf_openobserve.wire.usage import USAGE_PATHS, counts_of
+from hf_openobserve.wire.usage import USAGE_PATHS, counts_of, is_count
 
 _GENAI_USAGE = {
     "prompt": ("gen_ai.usage.input_tokens", "llm.usage.tokens.input"),
@@ -77,6 +77,6 @@ def _counts(work: Work) -> Dict[str, int]:
     for source in _USAGE_ATTRIBUTES.keys() & work.attributes.keys():
         name, count = _USAGE_ATTRIBUTES[source], work.attributes[source]
         # A count of zero that the instrumentor derived from a missing detail does not outrank the answer's own.
-        if isinstance(count, int) and not isinstance(count, bool) and count > counts.get(name, -1):
+        if is_count(count) and count > counts.get(name, -1):
             counts[name] = count
     return counts

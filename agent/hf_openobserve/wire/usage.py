@@ -54,7 +54,7 @@ def counts_of(usage: Any) -> Dict[str, int]:
     for name, paths in USAGE_PATHS.items():
         for path in paths:
             count = usage.get(path[0]) if len(path) == 1 else at(usage, path)
-            if count is not None and _is_count(count) and count > counts.get(name, -1):
+            if count is not None and is_count(count) and count > counts.get(name, -1):
                 counts[name] = count
                 if count:
                     break
@@ -62,7 +62,8 @@ def counts_of(usage: Any) -> Dict[str, int]:
     return counts
 
 
-def _is_count(value: Any) -> bool:
+def is_count(value: Any) -> bool:
+    """True for a whole number, which JSON's true and false are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -71,7 +72,7 @@ def _add_rare_details(usage: Mapping[str, Any], counts: Dict[str, int]) -> None:
         details = usage.get(member)
         if isinstance(details, dict):
             for detail, count in details.items():
-                if count and detail in RARE_DETAILS and _is_count(count):
+                if count and detail in RARE_DETAILS and is_count(count):
                     counts[prefix + RARE_DETAILS[detail]] = count
 
 

@@ -7,7 +7,6 @@ oldest messages.
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
@@ -25,6 +24,7 @@ from hf_openobserve.privacy import literals
 from hf_openobserve.process import diagnostics
 from hf_openobserve.row import columns
 from hf_openobserve.wire import errors, openinference, routing
+from hf_openobserve.wire.bodies import as_json
 from hf_openobserve.wire.event_stream import UsageHidden
 
 _KEY = context_api.create_key("hf_openobserve.huggingface_hub.call")
@@ -418,7 +418,7 @@ class Task:
         operation = self._operation
         if answer and operation.answer is not None:
             text = self._call.answer_text
-            text = json.dumps(answer, ensure_ascii=False, default=str) if text is None else text
+            text = as_json(answer) if text is None else text
             attributes.update(diagnostics.guarded("answer", operation.answer, text, answer, default={}))
         elif answer:
             attributes.update(openinference.embedding_answer(answer))
