@@ -186,43 +186,54 @@ def interrupted_at(event_number, work):
         assert seen, "it was watched"
 
 
-def test_a_span_that_the_program_interrupts_on_its_way_is_recorded_at_the_next_chance(tmp_path):
-    store = DirectoryStore(str(tmp_path), "tests", 2**26)
-    processor = RecordingProcessor(store, None, privacy.build_policy(capture_content=True, environ={}), 1.0)
-    provider = TracerProvider(shutdown_on_exit=False)
-    tracer = provider.get_tracer("tests")
-
-    def ended(name):
-        span = tracer.start_span(name)
-        span.end()
-        return span
-
-    interrupted = 0
+def interrupted_at_each_step(processor, begun):
+    """Interrupt what ``begun(number)`` returns at that step of it, one after the other; returns the number of none."""
     number = 1
     while True:
-        span = ended(f"span <{number}>")
+        work = begun(number)
         try:
-            interrupted_at(number, lambda span=span: processor.on_end(span))
+            interrupted_at(number, work)
         except Limit:
-            interrupted += 1
             number += 1
             processor.force_flush()
         else:
-            break
-    assert interrupted > 50, "each step of the way"
-    payloads = [payload for path in store.segments() for _, payload in outboxes.spans(path)]
+            return number
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """A store, a processor that writes to it, and what it holds."""
+    store = DirectoryStore(str(tmp_path), "tests", 2**26)
+    policy = privacy.build_policy(capture_content=True, environ={})
+    yield (
+        RecordingProcessor(store, None, policy, 1.0),
+        lambda: [payload for path in store.segments() for _, payload in outboxes.spans(path)],
+    )
+    store.leave()
+
+
+def test_a_span_that_the_program_interrupts_on_its_way_is_recorded_at_the_next_chance(recording):
+    processor, recorded = recording
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
+
+    def begun(number):
+        span = tracer.start_span(f"span <{number}>")
+        span.end()
+        return lambda: processor.on_end(span)
+
+    number = interrupted_at_each_step(processor, begun)
+    assert number - 1 > 50, "each step of the way"
+    payloads = recorded()
     times = [sum(f"span <{n}>".encode() in payload for payload in payloads) for n in range(1, number + 1)]
     assert times[:2] == [0, 0], "interrupted before it was entered"
     assert min(times[2:]) == 1, f"lost: {times.index(0, 2) + 1} of {number}"
     assert sum(times[2:]) - len(times[2:]) <= 12, "twice at the most what was interrupted after it had been written"
-    store.leave()
 
 
 # What a generator raises while it is thrown away is lost to Python itself.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_call_that_the_program_interrupts_at_its_end_is_recorded_whole(tmp_path):
-    store = DirectoryStore(str(tmp_path), "tests", 2**26)
-    processor = RecordingProcessor(store, None, privacy.build_policy(capture_content=True, environ={}), 1.0)
+def test_a_call_that_the_program_interrupts_at_its_end_is_recorded_whole(recording):
+    processor, recorded = recording
     spans = Spans(Recording(providers.build(processor)), "openinference.instrumentation.openai", TraceConfig())
 
     def begun(number):
@@ -238,20 +249,11 @@ def test_a_call_that_the_program_interrupts_at_its_end_is_recorded_whole(tmp_pat
         span.tells_of(
             call, lambda answer: {"input.value": json.dumps(call.request), "output.value": json.dumps(answer)}
         )
-        return span
+        return span.end
 
-    number = 1
-    while True:
-        span = begun(number)
-        try:
-            interrupted_at(number, span.end)
-        except Limit:
-            number += 1
-            processor.force_flush()
-        else:
-            break
+    number = interrupted_at_each_step(processor, begun)
     assert number > 200, "each step of the way"
-    payloads = [payload for path in store.segments() for _, payload in outboxes.spans(path)]
+    payloads = recorded()
     lost = 0
     for n in range(1, number):
         of_call = [payload for payload in payloads if f"asked <{n}>".encode() in payload]
@@ -259,4 +261,3 @@ def test_a_call_that_the_program_interrupts_at_its_end_is_recorded_whole(tmp_pat
         assert all(payload.count(f"answered <{n}>".encode()) == 2 for payload in of_call), n
     assert lost <= 25, "none but before it was entered, and within OpenTelemetry's own end of a span"
     assert not [payload for payload in payloads if b"asked" not in payload], "none without its content"
-    store.leave()
